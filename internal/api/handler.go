@@ -1,0 +1,132 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+
+	"sallyport.dev/internal/fault"
+)
+
+// Handler answers on a control socket. A nil function is answered with a
+// refusal that says which part has it.
+type Handler struct {
+	Status     func() Status
+	Connectors func() ([]Connector, error)
+	Streams    func() []Stream
+	Sessions   func() []Session
+	// Dial opens a connection for the owner of the socket.
+	Dial func(ctx context.Context, req DialRequest) (net.Conn, error)
+	// Carry relays between the socket, which carries one tunnel stream from
+	// now on, and what Dial opened, until both have ended. It closes both.
+	Carry func(ctx context.Context, socket, dialled net.Conn)
+}
+
+// Routes returns the handler's mux.
+func (h *Handler) Routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.Status(), nil) })
+	mux.HandleFunc("GET /v1/connectors", func(w http.ResponseWriter, _ *http.Request) {
+		if h.Connectors == nil {
+			refuse(w, noGateway())
+			return
+		}
+		v, err := h.Connectors()
+		answer(w, v, err)
+	})
+	mux.HandleFunc("GET /v1/streams", func(w http.ResponseWriter, _ *http.Request) {
+		if h.Streams == nil {
+			refuse(w, noGateway())
+			return
+		}
+		answer(w, h.Streams(), nil)
+	})
+	mux.HandleFunc("GET /v1/sessions", func(w http.ResponseWriter, _ *http.Request) {
+		if h.Sessions == nil {
+			refuse(w, fault.New(fault.Unsupported, "no SOCKS5 server and no site run here"))
+			return
+		}
+		answer(w, h.Sessions(), nil)
+	})
+	mux.HandleFunc("POST /v1/dial", h.dial)
+	return mux
+}
+
+func noGateway() error {
+	return fault.New(fault.Unsupported, "no gateway runs here").
+		WithHint("name the state folder of the process that plays the gateway with --state DIR")
+}
+
+func answer(w http.ResponseWriter, v any, err error) {
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // the owner went away: nobody is left to tell
+}
+
+// statusOf is the HTTP dialect of fault kinds.
+var statusOf = map[fault.Kind]int{
+	fault.Internal: 500, fault.Invalid: 400, fault.Unauthenticated: 401, fault.Denied: 403,
+	fault.NotFound: 404, fault.Exists: 409, fault.Busy: 503, fault.Unreachable: 502,
+	fault.TimedOut: 504, fault.Full: 507, fault.Unsupported: 501, fault.Canceled: 499,
+}
+
+func refuse(w http.ResponseWriter, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(statusOf[fault.KindOf(err)])
+	_ = json.NewEncoder(w).Encode(ProblemOf(err)) // as above
+}
+
+func (h *Handler) dial(w http.ResponseWriter, r *http.Request) {
+	if h.Dial == nil {
+		refuse(w, noGateway())
+		return
+	}
+	var req DialRequest
+	dec := json.NewDecoder(io.LimitReader(r.Body, 64<<10))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&req); err != nil {
+		refuse(w, fault.Wrap(fault.Invalid, err, "read the dial request"))
+		return
+	}
+	if r.Header.Get("Upgrade") != upgradeProtocol {
+		refuse(w, fault.New(fault.Invalid, "a dial must upgrade to %s", upgradeProtocol))
+		return
+	}
+	dialled, err := h.Dial(r.Context(), req)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	hj, ok := w.(http.Hijacker)
+	if !ok {
+		_ = dialled.Close()
+		refuse(w, fault.New(fault.Internal, "this HTTP server cannot switch protocols"))
+		return
+	}
+	socket, rw, err := hj.Hijack()
+	if err != nil {
+		_ = dialled.Close()
+		refuse(w, fault.As(err, "switch protocols"))
+		return
+	}
+	const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + upgradeProtocol + "\r\n\r\n"
+	if _, err := io.WriteString(socket, switching); err != nil {
+		_ = socket.Close() // the owner went away
+		_ = dialled.Close()
+		return
+	}
+	h.Carry(r.Context(), &bufferedConn{Conn: socket, r: bufio.NewReader(io.MultiReader(readAhead(rw), socket))}, dialled)
+}
+
+// readAhead returns what the HTTP server had read beyond the request.
+func readAhead(rw *bufio.ReadWriter) io.Reader {
+	b, _ := rw.Reader.Peek(rw.Reader.Buffered()) // never short: it asks for what is there
+	return bytes.NewReader(b)
+}
