@@ -79,6 +79,19 @@ func (r Ref) String() string {
 	return r.scheme + ":" + r.name
 }
 
+// MarshalText returns what [Ref.String] returns.
+func (r Ref) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText parses what [ParseRef] parses.
+func (r *Ref) UnmarshalText(b []byte) error {
+	p, err := ParseRef(string(b))
+	if err != nil {
+		return err
+	}
+	*r = p
+	return nil
+}
+
 // Resolve reads the secret. One trailing line end of a file is dropped.
 func (r Ref) Resolve() (Text, error) {
 	switch r.scheme {
