@@ -1,0 +1,82 @@
+package config
+
+import "time"
+
+// defaults fills in what a document leaves out. This is the one place where
+// defaults are.
+func (c *Config) defaults() {
+	orElse(&c.State, "./state")
+	if c.Journal.IsZero() {
+		c.Journal.Embedded = true
+	}
+	if !c.Journal.Embedded {
+		orElse(&c.Journal.Replicas, 1)
+	}
+	for i := range c.Sites {
+		s := &c.Sites[i]
+		orElse(&s.Listen, Address{"127.0.0.1", 2121})
+		if t := s.TLS; t != nil {
+			orElse(&t.Control, ControlRequire)
+			orElse(&t.Data, DataRequire)
+			orElse(&t.Resumption, ResumptionWarn)
+		}
+	}
+	if g := c.Gateway; g != nil {
+		orElse(&g.Listen, Address{"", 8443})
+		if g.SOCKS != nil {
+			orElse(&g.SOCKS.Listen, Address{"127.0.0.1", 1080})
+		}
+	}
+	if c.Connector != nil {
+		for i := range c.Connector.Mappings {
+			orElse(&c.Connector.Mappings[i].Protocol, TCP)
+		}
+	}
+	for i := range c.Flows {
+		c.Flows[i].defaults()
+	}
+}
+
+func (f *Flow) defaults() {
+	orElse(&f.Concurrency, 4)
+	orElse(&f.Retry.Attempts, 8)
+	orElse(&f.Retry.First, 5*time.Second)
+	orElse(&f.Retry.Max, max(10*time.Minute, f.Retry.First))
+	s := &f.Source
+	s.FTP.defaults()
+	orElse(&s.Match, "*")
+	orElse(&s.Every, time.Minute)
+	orElse(&s.Ready.When, ReadyUnchanged)
+	if s.Ready.When == ReadyUnchanged {
+		orElse(&s.Ready.For, 5*time.Second)
+	}
+	orElse(&s.After.Action, AfterKeep)
+	for i := range f.Sinks {
+		if t := f.Sinks[i].FTP; t != nil {
+			t.FTPServer.defaults()
+			orElse(&t.Name, "${file.name}")
+			orElse(&t.Existing, ExistingFail)
+		}
+		if t := f.Sinks[i].Local; t != nil {
+			orElse(&t.Name, "${file.name}")
+			orElse(&t.Existing, ExistingFail)
+		}
+	}
+}
+
+func (s *FTPServer) defaults() {
+	if s == nil {
+		return
+	}
+	orElse(&s.User, "anonymous")
+	orElse(&s.Security, SecurityExplicit)
+	orElse(&s.Mode, ModePassive)
+}
+
+// orElse sets *p to v if it has no value.
+func orElse[T comparable](p *T, v T) {
+	var zero T
+	if *p == zero {
+		*p = v
+	}
+}

@@ -1,0 +1,81 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// places knows where each value of a document was written. Its keys are paths of
+// keys and indexes, such as sites[0].passive.ports.
+type places struct {
+	at    map[string]place
+	names map[string]string // sites[0] → softwares, for the paths that people read
+}
+
+type place struct {
+	Pos
+	text string // a scalar as written; empty for secrets
+}
+
+func newPlaces() places {
+	return places{at: map[string]place{}, names: map[string]string{}}
+}
+
+// find returns the place of path, or of the nearest thing around it that was
+// written.
+func (p places) find(path string) Pos {
+	for {
+		if at, ok := p.at[path]; ok {
+			return at.Pos
+		}
+		i := strings.LastIndexAny(path, ".[")
+		if i < 0 {
+			return Pos{1, 1}
+		}
+		path = path[:i]
+	}
+}
+
+// shown returns path as people read it, with the elements of lists under their
+// names: sites[0].path is sites.softwares.path.
+func (p places) shown(path string) string {
+	var b strings.Builder
+	for rest := path; rest != ""; {
+		open := strings.IndexByte(rest, '[')
+		if open < 0 {
+			b.WriteString(rest)
+			break
+		}
+		end := open + strings.IndexByte(rest[open:], ']') + 1
+		if name, ok := p.names[path[:len(path)-len(rest)+end]]; ok {
+			b.WriteString(rest[:open] + "." + name)
+		} else {
+			b.WriteString(rest[:end])
+		}
+		rest = rest[end:]
+	}
+	return b.String()
+}
+
+// Pos returns where the value at path was written. A path is made of keys and
+// indexes, such as flows[0].source.match. For what was not written it is the
+// place of what is around it.
+func (d *Document) Pos(path string) Pos { return d.places.find(path) }
+
+// Written reports whether the document has a value at path.
+func (d *Document) Written(path string) bool {
+	_, ok := d.places.at[path]
+	return ok
+}
+
+// Fault returns a fault at path (see [Document.Pos]), for what is found out later
+// than at checking.
+func (d *Document) Fault(path, hint, format string, args ...any) Fault {
+	return Fault{
+		File:    d.File,
+		Pos:     d.Pos(path),
+		Path:    d.places.shown(path),
+		Problem: fmt.Sprintf(format, args...),
+		Hint:    hint,
+	}
+}

@@ -1,0 +1,116 @@
+package config
+
+import (
+	"net/netip"
+
+	"sallyport.dev/internal/secret"
+)
+
+// Site is one FTP server over a folder.
+type Site struct {
+	Name          string   `yaml:"name" need:"yes" help:"name of the site in logs and commands"`
+	Path          string   `yaml:"path" need:"yes" help:"folder that it serves, such as /srv/files"`
+	Listen        Address  `yaml:"listen" help:"address and port, such as 0.0.0.0:21; port 0 takes a free one"`
+	TLS           *SiteTLS `yaml:"tls" help:"FTPS; without it the site speaks plain FTP"`
+	Passive       Passive  `yaml:"passive" help:"passive mode: the ports it offers, the address it names"`
+	Active        Active   `yaml:"active" help:"active mode: the port it dials from"`
+	Authorization []Rule   `yaml:"authorization" help:"who may do what; without it every account may read and write"`
+	Anonymous     bool     `yaml:"anonymous" help:"let anybody in to read; with authorization, write a rule that allows \"?\" instead"`
+	ReadOnly      bool     `yaml:"read_only" help:"refuse every command that changes files"`
+	Banner        string   `yaml:"banner" help:"first line that a client sees"`
+}
+
+// SiteTLS says how a site speaks TLS.
+type SiteTLS struct {
+	Certificate Certificate   `yaml:"certificate" need:"yes" help:"file:PATH of a PEM chain, or auto for one that the site makes itself"`
+	Key         secret.Ref    `yaml:"key" help:"file:PATH of the PEM private key"`
+	Control     ControlPolicy `yaml:"control" help:"TLS on the control connection"`
+	Data        DataPolicy    `yaml:"data" help:"TLS on data connections"`
+	Resumption  Resumption    `yaml:"resumption" help:"must a data connection resume the TLS session of its control connection?"`
+	Implicit    bool          `yaml:"implicit" help:"TLS from the first byte, as on port 990"`
+}
+
+// Certificate is a reference to a PEM chain, or a certificate that the site makes
+// and keeps in its state folder.
+type Certificate struct {
+	Auto bool
+	Ref  secret.Ref
+}
+
+// IsZero reports whether nothing is set.
+func (c Certificate) IsZero() bool { return c == Certificate{} }
+
+// ControlPolicy says when a control connection must speak TLS.
+type ControlPolicy string
+
+// The policies for control connections.
+const (
+	ControlRequire     ControlPolicy = "require"     // before anything else
+	ControlCredentials ControlPolicy = "credentials" // before a password is sent
+	ControlAllow       ControlPolicy = "allow"
+)
+
+// Choices lists what may be written.
+func (ControlPolicy) Choices() []string { return []string{"require", "credentials", "allow"} }
+
+// DataPolicy says when a data connection must speak TLS.
+type DataPolicy string
+
+// The policies for data connections.
+const (
+	DataRequire DataPolicy = "require"
+	DataAllow   DataPolicy = "allow"
+	DataRefuse  DataPolicy = "refuse" // PROT P is refused: data travels in the clear
+)
+
+// Choices lists what may be written.
+func (DataPolicy) Choices() []string { return []string{"require", "allow", "refuse"} }
+
+// Resumption says what happens to a data connection that does not resume the TLS
+// session of its control connection.
+type Resumption string
+
+// The policies for resumption.
+const (
+	ResumptionRequire Resumption = "require"
+	ResumptionWarn    Resumption = "warn"
+	ResumptionOff     Resumption = "off"
+)
+
+// Choices lists what may be written.
+func (Resumption) Choices() []string { return []string{"require", "warn", "off"} }
+
+// Passive is what a site offers in passive mode. Without Ports it takes them from
+// a pool of its own.
+type Passive struct {
+	Ports      PortRange  `yaml:"ports" help:"data ports, such as 5000-5010"`
+	ExternalIP netip.Addr `yaml:"external_ip" help:"IPv4 address that PASV names, when clients reach the site under another than its own"`
+}
+
+// Active is how a site dials in active mode.
+type Active struct {
+	SourcePort uint16 `yaml:"source_port" min:"1" max:"65535" help:"local port of active data connections, such as 20; without it any"`
+}
+
+// Rule is one line of a site's authorization: what the named may do from Path
+// down. Exactly one of Allow and Deny is set. Subjects are account names,
+// "@group", "*" (every account) and "?" (anonymous).
+type Rule struct {
+	Allow       []string     `yaml:"allow" help:"whom the rule allows: accounts, \"@group\", \"*\" everybody, \"?\" anonymous"`
+	Deny        []string     `yaml:"deny" help:"whom the rule denies: accounts, \"@group\", \"*\" everybody, \"?\" anonymous"`
+	Path        string       `yaml:"path" help:"virtual folder from which the rule holds, such as /public; without it everywhere"`
+	Permissions []Permission `yaml:"permissions" need:"yes" help:"what is allowed or denied: read, write"`
+}
+
+// Permission is a right over files.
+type Permission string
+
+// The permissions. Read includes listing, Write includes everything that changes
+// files and folders.
+const (
+	Read  Permission = "read"
+	Write Permission = "write"
+)
+
+// Choices lists what may be written.
+func (Permission) Choices() []string { return []string{"read", "write"} }
