@@ -20,7 +20,6 @@ func ParseDOSLine(line string, loc *time.Location) (Entry, error) {
 	if strings.TrimSpace(line) == "" {
 		return Entry{}, ErrSkip
 	}
-	bad := &SyntaxError{What: "LIST line", Line: line, Want: "MM-DD-YY  HH:MMAM, a size or <DIR>, and a name"}
 	if loc == nil {
 		loc = time.UTC
 	}
@@ -29,7 +28,7 @@ func ParseDOSLine(line string, loc *time.Location) (Entry, error) {
 	year, month, day, ok3 := parseDOSDate(date)
 	minutes, ok4 := parseDOSClock(clock)
 	if !ok1 || !ok2 || !ok3 || !ok4 || len(line) > maxListLine || strings.ContainsAny(line, "\r\n\x00") {
-		return Entry{}, bad
+		return Entry{}, badDOSLine(line)
 	}
 	e := Entry{
 		Size: -1, TimePrecision: time.Minute,
@@ -37,7 +36,7 @@ func ParseDOSLine(line string, loc *time.Location) (Entry, error) {
 	}
 	col, name, ok := strings.Cut(strings.TrimLeft(rest, " "), " ")
 	if !ok {
-		return Entry{}, bad
+		return Entry{}, badDOSLine(line)
 	}
 	if strings.HasPrefix(col, "<") {
 		e.Type, ok = dosType(col)
@@ -51,29 +50,26 @@ func ParseDOSLine(line string, loc *time.Location) (Entry, error) {
 		size, err = strconv.ParseUint(strings.ReplaceAll(col, ",", ""), 10, 63)
 		e.Size, ok = int64(size), err == nil
 	}
-	if !ok {
-		return Entry{}, bad
+	if !ok || !e.setDOSName(name) {
+		return Entry{}, badDOSLine(line)
 	}
-	return e.dosNamed(name, bad)
+	return e, nil
 }
 
-// dosNamed finishes the entry with the last column.
-func (e Entry) dosNamed(name string, bad error) (Entry, error) {
+func badDOSLine(line string) error {
+	return &SyntaxError{What: "LIST line", Line: line, Want: "MM-DD-YY  HH:MMAM, a size or <DIR>, and a name"}
+}
+
+// setDOSName takes over the last column, and reports whether there is a name.
+func (e *Entry) setDOSName(name string) bool {
 	if e.Type == Link && strings.HasSuffix(name, "]") {
 		if i := strings.LastIndex(name, " ["); i > 0 {
 			name, e.Target = name[:i], name[i+2:len(name)-1]
 		}
 	}
-	switch name {
-	case "":
-		return Entry{}, bad
-	case ".", "..":
-		if e.Type == Dir {
-			e.Type = CurrentDir + EntryType(len(name)-1)
-		}
-	}
 	e.Name = name
-	return e, nil
+	e.setDots()
+	return name != ""
 }
 
 func dosType(tag string) (EntryType, bool) {

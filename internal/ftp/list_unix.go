@@ -37,14 +37,13 @@ func ParseUnixLine(line string, now time.Time, loc *time.Location) (Entry, error
 	if strings.TrimSpace(line) == "" || isTotal(line) {
 		return Entry{}, ErrSkip
 	}
-	bad := &SyntaxError{What: "LIST line", Line: line, Want: "columns as of ls -l, with a date before the name"}
 	if loc == nil {
 		loc = time.UTC
 	}
 	first, _, _ := strings.Cut(line, " ")
 	typ, mode, ok := parseModeColumn(first)
 	if !ok || len(line) > maxListLine || strings.ContainsAny(line, "\r\n\x00") {
-		return Entry{}, bad
+		return Entry{}, badUnixLine(line)
 	}
 	e := Entry{Type: typ, Mode: mode, Size: -1}
 
@@ -57,7 +56,10 @@ func ParseUnixLine(line string, now time.Time, loc *time.Location) (Entry, error
 		if n > 0 {
 			if when, precision, name, ok := parseListDate(rest, now, loc); ok && e.setColumns(cols[:n]) {
 				e.Time, e.TimePrecision = when, precision
-				return e.named(name, bad)
+				if e.setName(name) {
+					return e, nil
+				}
+				break
 			}
 		}
 		cols[n], rest, ok = strings.Cut(rest, " ")
@@ -65,7 +67,11 @@ func ParseUnixLine(line string, now time.Time, loc *time.Location) (Entry, error
 			break
 		}
 	}
-	return Entry{}, bad
+	return Entry{}, badUnixLine(line)
+}
+
+func badUnixLine(line string) error {
+	return &SyntaxError{What: "LIST line", Line: line, Want: "columns as of ls -l, with a date before the name"}
 }
 
 // isTotal recognises "total 12", with which ls begins.
@@ -134,21 +140,25 @@ func (e *Entry) setColumns(cols []string) bool {
 	return true
 }
 
-// named finishes the entry with what follows the date.
-func (e Entry) named(name string, bad error) (Entry, error) {
+// setName takes over what follows the date, and reports whether there is a name.
+func (e *Entry) setName(name string) bool {
 	if e.Type == Link {
 		name, e.Target, _ = strings.Cut(name, " -> ")
 	}
-	switch name {
-	case "":
-		return Entry{}, bad
-	case ".", "..":
-		if e.Type == Dir {
-			e.Type = CurrentDir + EntryType(len(name)-1)
-		}
-	}
 	e.Name = name
-	return e, nil
+	e.setDots()
+	return name != ""
+}
+
+// setDots recognises "." and ".." among the directories of a LIST.
+func (e *Entry) setDots() {
+	switch {
+	case e.Type != Dir:
+	case e.Name == ".":
+		e.Type = CurrentDir
+	case e.Name == "..":
+		e.Type = ParentDir
+	}
 }
 
 // parseListDate parses a date at the start of s, and returns what follows one
