@@ -1,10 +1,22 @@
 package config
 
+import (
+	"fmt"
+	"strings"
+)
+
 // checker looks at what no single value shows: whether the parts of a document
-// fit together. It sees the document with its defaults.
+// fit together. It sees the document with its defaults, and passes over what the
+// decoder has found fault with.
 type checker struct {
 	doc    *Document
 	faults Faults
+	listen []listener
+}
+
+type listener struct {
+	path string
+	Address
 }
 
 func (c *checker) fault(path, hint, format string, args ...any) {
@@ -18,5 +30,85 @@ func (c *checker) warn(path, hint, format string, args ...any) {
 }
 
 func (c *checker) document() {
+	d := c.doc
+	if len(d.Sites) == 0 && d.Gateway == nil && d.Connector == nil && len(d.Flows) == 0 {
+		c.fault("", "write at least one of sites, gateway, connector and flows", "the document names no part to run")
+	}
+	c.folder("state", d.State)
+	c.journal()
+	c.accounts()
+	c.sites()
+	c.gateway()
+	c.connector()
+	c.flows()
+}
 
+// name checks the name of a part. It goes into subjects of the journal, folder
+// names and command lines, so its letters are few.
+func (c *checker) name(path, what, name string) {
+	if name == "" {
+		return
+	}
+	if len(name) > 64 || !plainKey(name) || strings.ContainsAny(name[:1], "-_") {
+		c.fault(path, "write up to 64 letters, digits, '-' and '_', a letter or digit first", "%s can be no name of %s", quote(name), what)
+	}
+}
+
+// once reports a name that was there before. first maps names to indexes.
+func (c *checker) once(first map[string]int, name, path, what string, i int) {
+	if name == "" {
+		return
+	}
+	if j, twice := first[name]; twice {
+		at := c.doc.Pos(strings.Replace(path, fmt.Sprintf("[%d]", i), fmt.Sprintf("[%d]", j), 1))
+		c.fault(path, "give each one a name of its own", "%s %s is there already, in line %d", what, quote(name), at.Line)
+		return
+	}
+	first[name] = i
+}
+
+// folder checks a path of this machine: absolute, or relative to the working
+// folder in so many words, since a forgotten slash would make a new folder.
+// Documents are checked on other machines than they run on, so that every system's
+// spelling is taken.
+func (c *checker) folder(path, s string) {
+	if s == "" || s == "." || s == ".." {
+		return
+	}
+	for _, head := range []string{"/", "./", "../", `.\`, `..\`, `\\`} {
+		if strings.HasPrefix(s, head) {
+			return
+		}
+	}
+	if len(s) > 2 && s[1] == ':' && (s[2] == '\\' || s[2] == '/') {
+		return // C:\ or C:/
+	}
+	hint := "write /" + s + " or ./" + s
+	if len(s) > 200 || strings.HasPrefix(s, "~") {
+		hint = "such as /srv/files; ~ is not expanded"
+	}
+	c.fault(path, hint, "must be absolute, or begin with ./")
+}
+
+// listens checks an address to listen on against those before it.
+func (c *checker) listens(path string, a Address) {
+	for _, l := range c.listen {
+		if a.Port != 0 && a.Port == l.Port && sameHost(a, l.Address) {
+			c.fault(path, "give each listener a port of its own", "%s is taken already by %s (%s)", a, c.doc.places.shown(l.path), l.Address)
+			return
+		}
+	}
+	c.listen = append(c.listen, listener{path, a})
+}
+
+// dials checks an address to dial.
+func (c *checker) dials(path string, a Address) {
+	switch {
+	case a.Host == "":
+		c.fault(path, "write HOST:PORT", "%s names no host", a)
+	case a.Host == "0.0.0.0" || a.Host == "::":
+		c.fault(path, "write the address of the server", "%s is an address to listen on, not to dial", a)
+	case a.Port == 0:
+		c.fault(path, "write a port from 1 to 65535", "port 0 cannot be dialled")
+	}
 }

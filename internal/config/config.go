@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"sallyport.dev/internal/fault"
 )
@@ -50,6 +51,7 @@ type Document struct {
 
 	written Config // as written: without defaults
 	places  places
+	lines   []string
 }
 
 // Load reads and checks the document at path. Faults come back as a
@@ -89,7 +91,7 @@ func Parse(file string, text []byte) (*Document, error) {
 }
 
 func check(file string, text []byte) (*Document, Faults) {
-	doc := &Document{File: file, places: newPlaces()}
+	doc := &Document{File: file, places: newPlaces(), lines: strings.Split(string(text), "\n")}
 	d := &decoder{file: file, places: doc.places}
 	d.document(text, &doc.written)
 	again := &decoder{file: file, places: newPlaces()}

@@ -62,6 +62,21 @@ func (p places) shown(path string) string {
 // place of what is around it.
 func (d *Document) Pos(path string) Pos { return d.places.find(path) }
 
+// verbatim returns the column at which text, a value at pos, begins, if the
+// document's line shows it as it is: without escapes, on one line.
+func (d *Document) verbatim(pos Pos, text string) (column int, ok bool) {
+	if pos.Line > len(d.lines) {
+		return 0, false
+	}
+	line := []rune(d.lines[pos.Line-1])
+	for from := pos.Column - 1; from <= pos.Column && from < len(line); from++ {
+		if strings.HasPrefix(string(line[from:]), text) {
+			return from + 1, true
+		}
+	}
+	return 0, false
+}
+
 // Written reports whether the document has a value at path.
 func (d *Document) Written(path string) bool {
 	_, ok := d.places.at[path]

@@ -1,7 +1,11 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
+	"path"
+	"slices"
+	"strings"
 
 	"sallyport.dev/internal/secret"
 )
@@ -114,3 +118,90 @@ const (
 
 // Choices lists what may be written.
 func (Permission) Choices() []string { return []string{"read", "write"} }
+
+func (c *checker) sites() {
+	first := map[string]int{}
+	for i, s := range c.doc.Sites {
+		at := fmt.Sprintf("sites[%d]", i)
+		c.name(at+".name", "a site", s.Name)
+		c.once(first, s.Name, at+".name", "site", i)
+		c.folder(at+".path", s.Path)
+		c.listens(at+".listen", s.Listen)
+		c.siteTLS(at+".tls", s.TLS)
+		c.passive(i, at+".passive", s)
+		c.authorization(at, s)
+		if len(s.Banner) > 400 {
+			c.fault(at+".banner", "write up to 400 bytes", "is longer than a reply can be")
+		}
+	}
+}
+
+func (c *checker) siteTLS(at string, t *SiteTLS) {
+	switch {
+	case t == nil || t.Certificate.IsZero():
+	case t.Certificate.Auto && !t.Key.IsZero():
+		c.fault(at+".key", "remove key, or write certificate: file:PATH", "a certificate that the site makes itself has a key of its own")
+	case !t.Certificate.Auto && t.Key.IsZero() && !c.doc.Written(at+".key"):
+		c.fault(at+".key", "write key: file:PATH, the PEM private key of the certificate", "is missing")
+	}
+	if t != nil && t.Data == DataRefuse && t.Resumption == ResumptionRequire {
+		c.fault(at+".resumption", "write resumption: off, or data: require", "data connections without TLS have nothing to resume")
+	}
+}
+
+func (c *checker) passive(i int, at string, s Site) {
+	p := s.Passive
+	if p.Ports.Contains(s.Listen.Port) && s.Listen.Port != 0 {
+		c.fault(at+".ports", "take the port that the site listens on out of the range", "the range %s has port %d of `listen` in it", p.Ports, s.Listen.Port)
+	}
+	if p.Ports.Low != 0 && p.Ports.Low < 1024 {
+		c.warn(at+".ports", "take a range above 1023", "ports below 1024 need privileges, and careful clients refuse them")
+	}
+	for _, other := range c.doc.Sites[:i] {
+		if p.Ports.Overlaps(other.Passive.Ports) && sameHost(s.Listen, other.Listen) {
+			c.fault(at+".ports", "give each site a range of its own", "the range %s overlaps %s of site %s", p.Ports, other.Passive.Ports, quote(other.Name))
+		}
+	}
+	if ip := p.ExternalIP; ip.IsValid() && (!ip.Is4() || ip.IsUnspecified() || ip.IsMulticast()) {
+		c.fault(at+".external_ip", "write the IPv4 address under which clients reach the site; EPSV needs none", "%s cannot stand in the answer to PASV", ip)
+	}
+}
+
+func (c *checker) authorization(at string, s Site) {
+	if len(s.Authorization) > 0 && s.Anonymous {
+		c.fault(at+".anonymous", `remove it and write a rule {allow: ["?"], permissions: [read]}`, "with authorization, rules say what the anonymous may do")
+	}
+	if len(c.doc.Accounts) == 0 && len(s.Authorization) == 0 && !s.Anonymous {
+		c.fault(at, "write accounts, or anonymous: true", "nobody can log in to this site: the document has no accounts")
+	}
+	for j, r := range s.Authorization {
+		p := fmt.Sprintf("%s.authorization[%d]", at, j)
+		allow, deny := c.doc.Written(p+".allow"), c.doc.Written(p+".deny")
+		if allow == deny {
+			c.fault(p, "write one of the two in each rule", "a rule needs either allow or deny")
+		}
+		c.subjects(p+".allow", r.Allow, true)
+		c.subjects(p+".deny", r.Deny, true)
+		c.virtualPath(p+".path", r.Path)
+		for k, perm := range r.Permissions {
+			if perm != "" && slices.Contains(r.Permissions[:k], perm) {
+				c.fault(fmt.Sprintf("%s.permissions[%d]", p, k), "keep one of the two", "%s is written twice", perm)
+			}
+			if perm == Write && s.ReadOnly && allow {
+				c.warn(fmt.Sprintf("%s.permissions[%d]", p, k), "remove one of the two", "read_only of the site takes this permission away")
+			}
+		}
+	}
+}
+
+func (c *checker) virtualPath(at, s string) {
+	if s != "" && (!strings.HasPrefix(s, "/") || path.Clean(s) != s || strings.Contains(s, `\`)) {
+		c.fault(at, "write it from the site's top, such as /public, without . and .. and without a slash at the end", "%s is no virtual folder", quote(s))
+	}
+}
+
+// sameHost reports whether listeners on a and b share an address.
+func sameHost(a, b Address) bool {
+	wild := func(h string) bool { return h == "" || h == "0.0.0.0" || h == "::" }
+	return wild(a.Host) || wild(b.Host) || strings.EqualFold(a.Host, b.Host)
+}

@@ -1,6 +1,12 @@
 package config
 
-import "sallyport.dev/internal/secret"
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"sallyport.dev/internal/secret"
+)
 
 // Gateway is the outside end of the tunnel.
 type Gateway struct {
@@ -75,3 +81,98 @@ const (
 
 // Choices lists what may be written.
 func (ActivePolicy) Choices() []string { return []string{"on", "off"} }
+
+func (c *checker) gateway() {
+	g := c.doc.Gateway
+	if g == nil {
+		return
+	}
+	c.listens("gateway.listen", g.Listen)
+	if !g.Public.IsZero() {
+		c.dials("gateway.public", g.Public)
+	}
+	if g.SOCKS == nil {
+		return
+	}
+	c.listens("gateway.socks.listen", g.SOCKS.Listen)
+	c.subjects("gateway.socks.allow", g.SOCKS.Allow, false)
+	if !g.SOCKS.Listen.Loopback() && !c.doc.Written("gateway.socks.allow") {
+		c.fault("gateway.socks.listen", `write allow: ["*"] for every account of this document, or listen on 127.0.0.1`,
+			"other machines can reach %s, and `allow` does not say who may use it", g.SOCKS.Listen)
+	}
+}
+
+func (c *checker) connector() {
+	n := c.doc.Connector
+	if n == nil {
+		return
+	}
+	first := map[string]int{}
+	for i, g := range n.Gateways {
+		at := fmt.Sprintf("connector.gateways[%d]", i)
+		if !g.IsZero() {
+			c.dials(at, g)
+			c.once(first, strings.ToLower(g.String()), at, "gateway", i)
+		}
+	}
+	c.name("connector.location", "a location", n.Location)
+	for i, m := range n.Mappings {
+		at := fmt.Sprintf("connector.mappings[%d]", i)
+		c.mapping(at, m)
+		c.overlaps(i, at, m)
+	}
+}
+
+func (c *checker) mapping(at string, m Mapping) {
+	v, in := m.Virtual.Ports, m.Internal.Ports
+	switch {
+	case v.IsZero() || in.IsZero():
+	case v.Size() != in.Size():
+		c.fault(at+".internal", "write two ranges of one size", "%d virtual ports stand for %d internal ones", v.Size(), in.Size())
+	case m.Protocol != TCP && v.Size() > 1:
+		c.fault(at+".virtual", "write the control port alone; data ports open by themselves", "protocol %s wants one port, not the range %s", m.Protocol, v)
+	case m.Protocol == TCP && m.DataPorts.IsZero() && (v == PortRange{21, 21} || in == PortRange{21, 21}):
+		c.warn(at, "write protocol: ftp, or name the server's passive range in data_ports", "port 21 as tcp carries FTP commands, and no data connection will be let through")
+	}
+	if m.DataPorts.Overlaps(v) {
+		c.fault(at+".data_ports", "leave the control port out of the range", "the range %s has port %s of `virtual` in it", m.DataPorts, v)
+	}
+	for key, written := range map[string]bool{"ftps": m.FTPS != "", "active": m.Active != ""} {
+		if written && m.Protocol == TCP {
+			c.fault(at+"."+key, "write protocol: ftp", "is for mappings whose control connection is read")
+		}
+	}
+	c.internalHost(at+".internal", m.Internal.Host)
+}
+
+// internalHost refuses what the connector would refuse when it resolves it.
+func (c *checker) internalHost(at, host string) {
+	h := strings.ToLower(strings.TrimSuffix(host, "."))
+	if h == "localhost" || strings.HasSuffix(h, ".localhost") {
+		c.fault(at, "write 127.0.0.1 or [::1] if this machine is meant", "the name %s leads to this machine, and no name may", quote(host))
+	}
+	if ip, err := netip.ParseAddr(h); err == nil && (ip.IsUnspecified() || ip.IsMulticast()) {
+		c.fault(at, "write the server's address", "%s is no address to dial", ip)
+	}
+}
+
+// overlaps compares a mapping with those before it: a virtual host and port lead
+// to one place.
+func (c *checker) overlaps(i int, at string, m Mapping) {
+	for j, other := range c.doc.Connector.Mappings[:i] {
+		if m.Virtual.IsZero() || !strings.EqualFold(m.Virtual.Host, other.Virtual.Host) {
+			continue
+		}
+		for _, mine := range []struct {
+			key   string
+			ports PortRange
+		}{{"virtual", m.Virtual.Ports}, {"data_ports", m.DataPorts}} {
+			for _, theirs := range []PortRange{other.Virtual.Ports, other.DataPorts} {
+				if mine.ports.Overlaps(theirs) {
+					c.fault(at+"."+mine.key, "give each mapping virtual ports of its own, or another virtual host",
+						"ports %s of %s are mapped already by connector.mappings[%d]", mine.ports, quote(m.Virtual.Host), j)
+				}
+			}
+		}
+	}
+}
