@@ -1,0 +1,97 @@
+package ftpserver
+
+import (
+	"context"
+	"time"
+
+	"sallyport.dev/internal/fault"
+	"sallyport.dev/internal/ftp"
+	"sallyport.dev/internal/secret"
+)
+
+// Access control, RFC 959 section 4.1.1.
+
+// handleUSER starts a login, also a second one in the same session: the account
+// that was logged in is left (RFC 959 section 4.1.1).
+func (s *session) handleUSER(name string) {
+	s.leaveAccount()
+	s.user = name
+	s.reply(ftp.CodeNeedPassword, "Password required")
+}
+
+// leaveAccount takes back what a login gave, and what was done with it.
+func (s *session) leaveAccount() {
+	if s.account == nil {
+		return
+	}
+	if s.account.Release != nil {
+		s.account.Release()
+	}
+	s.account = nil
+	s.cwd, s.restart, s.renameFrom, s.ascii, s.facts = "/", 0, "", true, ftp.DefaultFacts
+	s.dropData()
+	s.seen.login("")
+	s.setLogin(false)
+}
+
+func (s *session) handlePASS(password string) {
+	switch {
+	case s.account != nil:
+		s.reply(ftp.CodeBadSequence, "Logged in already; USER logs in anew")
+		return
+	case s.user == "":
+		s.reply(ftp.CodeBadSequence, "Send USER first")
+		return
+	}
+	user := s.user
+	s.user = ""
+	// Nobody waits longer for a password check than for the login as a whole.
+	ctx, cancel := context.WithTimeout(s.ctx, s.timeouts.Login)
+	defer cancel()
+	account, err := s.srv.Authenticate(ctx, Login{User: user, Password: secret.New(password), Peer: s.peer, Local: s.local})
+	if err == nil && account.Tree == nil {
+		err = fault.New(fault.Internal, "account %q has no files", account.Name)
+	}
+	if err != nil {
+		s.refuseLogin(err)
+		return
+	}
+	if account.Name == "" {
+		account.Name = user
+	}
+	s.account = &account
+	s.log = s.srv.logger().With("session", s.id, "peer", s.peer.String(), "user", account.Name)
+	s.seen.login(account.Name)
+	s.setLogin(true)
+	s.log.Info("logged in", "read-only", account.ReadOnly)
+	s.reply(ftp.CodeLoggedIn, "Logged in")
+}
+
+// refuseLogin answers a wrong password, later with every attempt.
+func (s *session) refuseLogin(err error) {
+	s.attempts++
+	last := s.attempts >= s.limits.LoginAttempts
+	s.log.Warn("login refused", "attempt", s.attempts, "err", err)
+	select {
+	case <-time.After(time.Duration(s.attempts) * s.timeouts.BadLogin):
+	case <-s.ctx.Done():
+		return
+	}
+	switch kind := fault.KindOf(err); {
+	case last:
+		s.reply(ftp.CodeUnavailable, "Too many wrong passwords, closing the connection")
+		s.quit = true
+	case kind == fault.Busy, kind == fault.Denied:
+		s.reply(ftp.CodeNotLoggedIn, sentence(fault.Public(err)))
+	case kind == fault.Unauthenticated, kind == fault.NotFound:
+		s.reply(ftp.CodeNotLoggedIn, "Wrong user name or password")
+	default:
+		s.reply(ftp.CodeNotLoggedIn, "The login cannot be checked now, try again later")
+	}
+}
+
+// handleQUIT runs when no transfer does: it has waited for its turn.
+func (s *session) handleQUIT(string) {
+	s.reply(ftp.CodeClosing, "Goodbye")
+	s.quit = true
+}

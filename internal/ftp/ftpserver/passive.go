@@ -1,0 +1,251 @@
+package ftpserver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"sallyport.dev/internal/fault"
+	"sallyport.dev/internal/netx"
+)
+
+// spread is how many passive ports are opened before the first is used again.
+// Reuse far apart keeps a client that connects too late from meeting the next
+// transfer of its own, and spreads what TIME_WAIT takes of its ports.
+const spread = 64
+
+// maxPassivePorts bounds the listeners of one server, and maxBusyPorts those of
+// a range that are tried in one go when other programs hold them.
+const (
+	maxPassivePorts = 4096
+	maxBusyPorts    = 64
+)
+
+// passivePool keeps passive ports open and hands the connections that arrive to
+// the sessions that wait for them. A wait is keyed by port and client address:
+// clients of different addresses share a port, so that a small range serves many
+// sessions, and a connection from anywhere else is reset and disturbs nobody.
+// A port is free for the same client again once its connection has arrived.
+type passivePool struct {
+	Passive
+	listen func(addr netip.AddrPort) (net.Listener, error)
+	log    *slog.Logger
+
+	accepting sync.WaitGroup
+	mu        sync.Mutex // guards the following, and every passivePort
+	closed    bool
+	total     int
+	sets      map[netip.Addr]*portSet // by local address
+}
+
+// portSet is the ports open on one local address.
+type portSet struct {
+	local  netip.Addr
+	ports  []*passivePort
+	turn   int // index of the port to look at next
+	cursor int // offset in the range of the port to open next
+}
+
+type passivePort struct {
+	l       net.Listener
+	number  uint16
+	waiting map[netip.Addr]*passiveWait
+}
+
+// passiveWait is one session's claim to the next connection of its client on
+// one port.
+type passiveWait struct {
+	pool   *passivePool
+	port   *passivePort
+	client netip.Addr
+	conns  chan net.Conn // of one
+}
+
+// lease picks a port on local for a connection from client.
+func (p *passivePool) lease(local, client netip.Addr) (*passiveWait, error) {
+	client = client.WithZone("")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, ErrServerClosed
+	}
+	if p.sets == nil {
+		p.sets = make(map[netip.Addr]*portSet)
+	}
+	set := p.sets[local]
+	if set == nil {
+		set = &portSet{local: local}
+		p.sets[local] = set
+	}
+	var err error
+	if len(set.ports) < spread {
+		err = p.openLocked(set)
+	}
+	port := set.freeLocked(client)
+	if port == nil && err == nil && len(set.ports) >= spread {
+		err = p.openLocked(set)
+		port = set.freeLocked(client)
+	}
+	if port == nil {
+		return nil, p.exhausted(err, client)
+	}
+	w := &passiveWait{pool: p, port: port, client: client, conns: make(chan net.Conn, 1)}
+	port.waiting[client] = w
+	return w, nil
+}
+
+func (p *passivePool) exhausted(err error, client netip.Addr) error {
+	if p.Low == 0 {
+		return fault.Wrap(fault.Busy, err, "no passive port is free for %s", client).
+			WithHint("close data connections that are asked for and not used")
+	}
+	return fault.Wrap(fault.Busy, err, "no passive port of %d-%d is free for %s", p.Low, p.High, client).
+		WithHint("widen the range of passive ports, or close data connections that are asked for and not used")
+}
+
+// freeLocked returns the port whose last use is longest ago among those that
+// nobody at client waits on.
+func (s *portSet) freeLocked(client netip.Addr) *passivePort {
+	for range s.ports {
+		port := s.ports[s.turn%len(s.ports)]
+		s.turn++
+		if _, taken := port.waiting[client]; !taken {
+			return port
+		}
+	}
+	return nil
+}
+
+// openLocked opens one more port of set, if there is one.
+func (p *passivePool) openLocked(set *portSet) error {
+	if p.total >= maxPassivePorts {
+		return fault.New(fault.Busy, "%d passive ports are open already", p.total)
+	}
+	if p.Low == 0 {
+		return p.openPortLocked(set, 0)
+	}
+	size := int(p.High-p.Low) + 1
+	if len(set.ports) == size {
+		return fault.New(fault.Busy, "all %d passive ports are open", size)
+	}
+	open := make(map[uint16]bool, len(set.ports))
+	for _, port := range set.ports {
+		open[port.number] = true
+	}
+	var err error
+	for busy, tried := 0, 0; tried < size && busy < maxBusyPorts; tried++ {
+		number := p.Low + uint16(set.cursor%size)
+		set.cursor++
+		if open[number] {
+			continue
+		}
+		if err = p.openPortLocked(set, number); err == nil {
+			return nil
+		}
+		busy++ // held by another program, which may let it go again
+	}
+	return err
+}
+
+func (p *passivePool) openPortLocked(set *portSet, number uint16) error {
+	l, err := p.listen(netip.AddrPortFrom(set.local, number))
+	if err != nil {
+		return err
+	}
+	port := &passivePort{l: l, number: addrPort(l.Addr()).Port(), waiting: make(map[netip.Addr]*passiveWait)}
+	set.ports = append(set.ports, port)
+	set.turn = len(set.ports) - 1 // the new one is the next
+	p.total++
+	p.accepting.Go(func() { p.accept(port) })
+	return nil
+}
+
+// accept hands on what arrives at port until the pool is closed.
+func (p *passivePool) accept(port *passivePort) {
+	delay := time.Duration(0)
+	for {
+		conn, err := port.l.Accept()
+		switch {
+		case err == nil:
+			delay = 0
+			p.deliver(port, conn)
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			delay = min(max(2*delay, 5*time.Millisecond), maxAcceptDelay)
+			p.log.Warn("accept data connection", "port", port.number, "err", err, "retry", delay)
+			<-time.After(delay) // bounds how long close waits, too
+		}
+	}
+}
+
+// deliver gives conn to whoever waits for its peer on port, else resets it.
+func (p *passivePool) deliver(port *passivePort, conn net.Conn) {
+	client := addrPort(conn.RemoteAddr()).Addr().WithZone("")
+	p.mu.Lock()
+	w := port.waiting[client]
+	if w != nil {
+		delete(port.waiting, client)
+		w.conns <- conn // has room: a wait is delivered to once
+	}
+	p.mu.Unlock()
+	if w == nil {
+		p.log.Debug("stranger at passive port", "port", port.number, "peer", conn.RemoteAddr().String())
+		_ = netx.Reset(conn) // nobody is interested in how it ends
+	}
+}
+
+// number is the port to tell the client.
+func (w *passiveWait) number() uint16 { return w.port.number }
+
+// open waits for the connection.
+func (w *passiveWait) open(ctx context.Context) (net.Conn, error) {
+	select {
+	case conn := <-w.conns:
+		return conn, nil
+	case <-ctx.Done():
+		return nil, fault.As(context.Cause(ctx), "waiting for a data connection from %s to port %d", w.client, w.port.number)
+	}
+}
+
+// close gives the claim up and resets a connection that nobody took.
+func (w *passiveWait) close() {
+	w.pool.mu.Lock()
+	if w.port.waiting[w.client] == w {
+		delete(w.port.waiting, w.client)
+	}
+	w.pool.mu.Unlock()
+	select {
+	case conn := <-w.conns:
+		_ = netx.Reset(conn) // as above
+	default:
+	}
+}
+
+// close closes every port and waits for its goroutine.
+func (p *passivePool) close() {
+	p.mu.Lock()
+	p.closed = true
+	for _, set := range p.sets {
+		for _, port := range set.ports {
+			_ = port.l.Close() // ends its accept, which is the point
+		}
+	}
+	p.sets = nil
+	p.mu.Unlock()
+	p.accepting.Wait()
+}
+
+// listenData opens one passive port. Data connections get no keep-alive: they
+// have deadlines, and each option is a system call per file.
+func (s *Server) listenData(addr netip.AddrPort) (net.Listener, error) {
+	if s.Network != nil {
+		return s.Network.Listen(context.Background(), "tcp", addr.String())
+	}
+	lc := net.ListenConfig{KeepAlive: -1}
+	return lc.Listen(context.Background(), "tcp", addr.String())
+}

@@ -1,0 +1,328 @@
+package ftpserver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"sallyport.dev/internal/fault"
+	"sallyport.dev/internal/ftp"
+	"sallyport.dev/internal/netx"
+)
+
+// ErrServerClosed is returned by [Server.Serve] after Shutdown or Close.
+var ErrServerClosed = errors.New("ftp server closed")
+
+// Server is an FTP server. Authenticate must be set; all else may be left alone.
+// Its fields must not change once Serve was called.
+type Server struct {
+	// Name greets in the 220 banner. Empty means "Sallyport".
+	Name         string
+	Authenticate Authenticate
+	Passive      Passive
+	Limits       Limits
+	Timeouts     Timeouts
+	// Network dials active data connections and listens for passive ones.
+	// Nil means the operating system's.
+	Network netx.Network
+	// OnTransfer, if set, is told of every file transfer when it is over, before
+	// the client is. It is called by the session and holds it up.
+	OnTransfer func(Transfer)
+	Logger     *slog.Logger // nil: discard
+
+	mu           sync.Mutex // guards the following
+	started      bool
+	closed       bool            // no new sessions; those there end when they are at rest
+	accepting    context.Context // until the server is closed
+	cancelAccept context.CancelFunc
+	pool         *passivePool
+	listeners    map[net.Listener]struct{}
+	sessions     map[uint64]*session
+	perPeer      map[netip.Addr]int
+	lastID       uint64
+	gone         chan struct{} // closed when the server is and no session is left
+}
+
+// Passive says where passive data connections arrive.
+type Passive struct {
+	// Low and High bound the ports, both included. Zero means ports that the
+	// operating system picks; they are kept open and used again.
+	Low, High uint16
+	// ExternalIP is the IPv4 address in a 227 reply, for clients beyond a NAT.
+	// Invalid means the control connection's own. EPSV names no address.
+	ExternalIP netip.Addr
+}
+
+// Limits bounds what clients may use. Zero means the default named.
+type Limits struct {
+	Sessions        int // at once: 10,000
+	SessionsPerPeer int // at once from one address: as many as Sessions
+	LoginAttempts   int // wrong passwords in one session: 5
+	Line            int // bytes in one command line: 4096
+}
+
+// Timeouts bounds what is waited for. Zero means the default named.
+type Timeouts struct {
+	Login    time.Duration // from the banner to a good password: 1 minute
+	Idle     time.Duration // from one command to the next: 5 minutes; rests during a transfer
+	Stall    time.Duration // without one byte moving on a data connection: 2 minutes
+	Connect  time.Duration // for a data connection to come about: 30 seconds
+	Reply    time.Duration // for the client to take a reply: 30 seconds
+	BadLogin time.Duration // before a wrong password is answered, times the attempt: 1 second
+}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+func (s *Server) limits() Limits {
+	l := s.Limits
+	l.Sessions = orDefault(l.Sessions, 10_000)
+	l.SessionsPerPeer = orDefault(l.SessionsPerPeer, l.Sessions)
+	l.LoginAttempts = orDefault(l.LoginAttempts, 5)
+	l.Line = orDefault(l.Line, ftp.DefaultMaxLine)
+	return l
+}
+
+func (s *Server) timeouts() Timeouts {
+	t := s.Timeouts
+	t.Login = orDefault(t.Login, time.Minute)
+	t.Idle = orDefault(t.Idle, 5*time.Minute)
+	t.Stall = orDefault(t.Stall, 2*time.Minute)
+	t.Connect = orDefault(t.Connect, 30*time.Second)
+	t.Reply = orDefault(t.Reply, 30*time.Second)
+	t.BadLogin = orDefault(t.BadLogin, time.Second)
+	return t
+}
+
+func (s *Server) logger() *slog.Logger {
+	if s.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return s.Logger
+}
+
+// check refuses settings that cannot work.
+func (s *Server) check() error {
+	p := s.Passive
+	switch {
+	case s.Authenticate == nil:
+		return fault.New(fault.Invalid, "ftp server has nobody to ask for passwords").WithHint("set Authenticate")
+	case (p.Low == 0) != (p.High == 0) || p.Low > p.High:
+		return fault.New(fault.Invalid, "passive ports %d-%d are no range", p.Low, p.High).
+			WithHint("give the lowest and the highest port, as in 5000-5010")
+	case p.Low != 0 && p.Low < minPort:
+		return fault.New(fault.Invalid, "passive ports %d-%d begin below %d", p.Low, p.High, minPort).
+			WithHint("choose ports from %d to 65535", minPort)
+	case p.ExternalIP.IsValid() && !p.ExternalIP.Unmap().Is4():
+		return fault.New(fault.Invalid, "external address %s is not IPv4", p.ExternalIP).
+			WithHint("PASV can name IPv4 addresses only; EPSV, which IPv6 uses, names none")
+	}
+	return nil
+}
+
+// Serve accepts control connections from l until Shutdown or Close, which make
+// it return [ErrServerClosed], or until l itself is closed. It closes l, and
+// returns when the sessions it started have ended. Several listeners may be
+// served at once.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.check(); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	if !s.enter(l) {
+		return errors.Join(ErrServerClosed, l.Close())
+	}
+	var own sync.WaitGroup
+	err := s.accept(l, &own)
+	own.Wait()
+	s.leave(l)
+	return err
+}
+
+// enter registers l, unless the server is closed already.
+func (s *Server) enter(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	if !s.started {
+		s.started = true
+		s.accepting, s.cancelAccept = context.WithCancel(context.Background())
+		s.pool = &passivePool{Passive: s.Passive, listen: s.listenData, log: s.logger()}
+		s.listeners = make(map[net.Listener]struct{})
+		s.sessions = make(map[uint64]*session)
+		s.perPeer = make(map[netip.Addr]int)
+		s.gone = make(chan struct{})
+	}
+	s.listeners[l] = struct{}{}
+	return true
+}
+
+// leave forgets l; the last one to go closes the passive ports.
+func (s *Server) leave(l net.Listener) {
+	_ = l.Close() // mostly closed already, which is no fault
+	s.mu.Lock()
+	delete(s.listeners, l)
+	last := len(s.listeners) == 0
+	pool := s.pool
+	s.mu.Unlock()
+	if last {
+		pool.close()
+	}
+}
+
+// maxAcceptDelay bounds the pause after a failed accept, such as for want of
+// file descriptors.
+const maxAcceptDelay = time.Second
+
+func (s *Server) accept(l net.Listener, own *sync.WaitGroup) error {
+	delay := time.Duration(0)
+	for {
+		conn, err := l.Accept()
+		if err == nil {
+			delay = 0
+			s.admit(conn, own)
+			continue
+		}
+		if s.isClosed() {
+			return ErrServerClosed
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return fault.As(err, "accepting control connections")
+		}
+		delay = min(max(2*delay, 5*time.Millisecond), maxAcceptDelay)
+		s.logger().Warn("accept control connection", "err", err, "retry", delay)
+		select {
+		case <-time.After(delay):
+		case <-s.accepting.Done():
+			return ErrServerClosed
+		}
+	}
+}
+
+// admit starts a session on conn, or says why not.
+func (s *Server) admit(conn net.Conn, own *sync.WaitGroup) {
+	ss, refusal := s.register(conn)
+	if ss == nil {
+		_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // fails on a dead connection only, as the next call does
+		_, err := conn.Write(ftp.NewReply(ftp.CodeUnavailable, refusal).Append(nil))
+		s.logger().Warn("session refused", "peer", conn.RemoteAddr().String(), "reason", refusal, "err", errors.Join(err, conn.Close()))
+		return
+	}
+	own.Go(func() {
+		defer s.unregister(ss)
+		ss.serve()
+	})
+}
+
+func (s *Server) register(conn net.Conn) (*session, string) {
+	limits := s.limits()
+	peer := addrPort(conn.RemoteAddr())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return nil, "The server is going down"
+	case len(s.sessions) >= limits.Sessions:
+		return nil, "Too many sessions, try again later"
+	case s.perPeer[peer.Addr()] >= limits.SessionsPerPeer:
+		return nil, "Too many sessions from your address, try again later"
+	}
+	s.lastID++
+	s.perPeer[peer.Addr()]++
+	ss := newSession(s, s.lastID, conn, peer)
+	s.sessions[ss.id] = ss
+	return ss, ""
+}
+
+func (s *Server) unregister(ss *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sessions, ss.id)
+	if s.perPeer[ss.peer.Addr()]--; s.perPeer[ss.peer.Addr()] == 0 {
+		delete(s.perPeer, ss.peer.Addr())
+	}
+	if s.closed && len(s.sessions) == 0 {
+		close(s.gone)
+	}
+}
+
+func (s *Server) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// Shutdown stops accepting, lets transfers that run come to their end, says 421
+// to every session at rest, and returns when all have gone. When ctx ends first,
+// the sessions that are left go on and its error is returned; Close ends them.
+func (s *Server) Shutdown(ctx context.Context) error {
+	sessions, gone := s.beginClose()
+	for _, ss := range sessions {
+		ss.drain()
+	}
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Close ends every session at once. Transfers are cut so that the client sees
+// it, uploads under way are not published.
+func (s *Server) Close() error {
+	sessions, gone := s.beginClose()
+	for _, ss := range sessions {
+		ss.cancel(fault.Wrap(fault.Canceled, ErrServerClosed, "the server was closed"))
+	}
+	<-gone
+	return nil
+}
+
+// beginClose closes the listeners. It returns the sessions there are, and what
+// is closed when they have ended.
+func (s *Server) beginClose() ([]*session, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first := !s.closed
+	s.closed = true
+	if s.gone == nil {
+		s.gone = make(chan struct{})
+	}
+	if s.cancelAccept != nil {
+		s.cancelAccept()
+	}
+	for l := range s.listeners {
+		_ = l.Close() // Serve closes it again and finds it closed
+	}
+	all := make([]*session, 0, len(s.sessions))
+	for _, ss := range s.sessions {
+		all = append(all, ss)
+	}
+	if first && len(all) == 0 {
+		close(s.gone)
+	}
+	return all, s.gone
+}
+
+// addrPort returns the address of a, IPv4 in its own form; the zero value if a
+// is not one of IP.
+func addrPort(a net.Addr) netip.AddrPort {
+	var ap netip.AddrPort
+	if t, ok := a.(*net.TCPAddr); ok {
+		ap = t.AddrPort()
+	} else if p, err := netip.ParseAddrPort(a.String()); err == nil {
+		ap = p
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}

@@ -1,0 +1,284 @@
+package ftpserver
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"sallyport.dev/internal/fault"
+	"sallyport.dev/internal/ftp"
+)
+
+// session is one control connection. Its goroutine owns every field that has no
+// mutex above it.
+type session struct {
+	srv         *Server
+	id          uint64
+	conn        net.Conn
+	peer, local netip.AddrPort
+	started     time.Time
+	timeouts    Timeouts
+	limits      Limits
+	log         *slog.Logger
+	table       map[string]*command
+	in          *ftp.Reader
+	ctx         context.Context // the session's life
+	cancel      context.CancelCauseFunc
+
+	user       string // offered by USER, no password yet
+	account    *Account
+	attempts   int // wrong passwords
+	strikes    int // lines before login that were no commands
+	cwd        string
+	ascii      bool
+	restart    int64  // REST, for the next transfer
+	renameFrom string // RNFR, for the next command
+	facts      ftp.Facts
+	epsvOnly   bool
+	data       dataSource
+	quit       bool
+
+	// turn is held while a reply is written together with the change of state
+	// that it announces: a client that has read 226 finds no transfer running.
+	turn     sync.Mutex // guards the following
+	transfer *transfer
+	draining bool
+	loginBy  time.Time // end of the time to log in; zero after login
+
+	seen seen
+}
+
+func newSession(srv *Server, id uint64, conn net.Conn, peer netip.AddrPort) *session {
+	s := &session{
+		srv: srv, id: id, conn: conn, peer: peer, local: addrPort(conn.LocalAddr()),
+		started: time.Now(), timeouts: srv.timeouts(), limits: srv.limits(),
+		log:   srv.logger().With("session", id, "peer", peer.String()),
+		table: commands,
+		cwd:   "/", ascii: true, facts: ftp.DefaultFacts,
+	}
+	s.in = ftp.NewReader(conn, s.limits.Line)
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.loginBy = s.started.Add(s.timeouts.Login)
+	return s
+}
+
+// errBye ends a session that has said all it had to say.
+var errBye = errors.New("session is over")
+
+// serve runs the session to its end.
+func (s *session) serve() {
+	s.log.Debug("session begins")
+	// Closing is what wakes a read or write under way; the cause says why.
+	stop := context.AfterFunc(s.ctx, func() { _ = s.conn.Close() })
+	defer stop()
+	inlineUrgent(s.conn)
+	s.reply(ftp.CodeReady, orDefault(s.srv.Name, "Sallyport")+" FTP server ready")
+	var err error
+	for err == nil && !s.quit {
+		err = s.step()
+	}
+	s.end(err)
+}
+
+// step reads one command and carries it out. An error ends the session.
+func (s *session) step() error {
+	if err := s.arm(); err != nil {
+		return err
+	}
+	c, err := s.in.ReadCommand()
+	var syntax *ftp.SyntaxError
+	switch {
+	case err == nil:
+		s.do(c)
+	case errors.As(err, &syntax):
+		s.waitTransfer()
+		s.replyf(ftp.CodeUnknownCommand, "Not a command: want "+syntax.Want)
+		s.strike()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return s.overdue()
+	default:
+		return err
+	}
+	return context.Cause(s.ctx)
+}
+
+// arm sets the deadline of the next read: none while a transfer runs, at once
+// when the server is going down.
+func (s *session) arm() error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	return s.armLocked()
+}
+
+func (s *session) armLocked() error {
+	var deadline time.Time
+	switch {
+	case s.transfer != nil:
+	case s.draining:
+		deadline = time.Unix(1, 0)
+	case s.loginBy.IsZero():
+		deadline = time.Now().Add(s.timeouts.Idle)
+	default:
+		deadline = s.loginBy
+	}
+	return s.conn.SetReadDeadline(deadline)
+}
+
+// setLogin begins the idle time-out after a login, and the login time-out again
+// when it is taken back.
+func (s *session) setLogin(loggedIn bool) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.loginBy = time.Time{}
+	if !loggedIn {
+		s.loginBy = time.Now().Add(s.timeouts.Login)
+	}
+}
+
+// overdue says goodbye when a read hit its deadline.
+func (s *session) overdue() error {
+	s.turn.Lock()
+	draining, transfer := s.draining, s.transfer
+	s.turn.Unlock()
+	switch {
+	case transfer != nil:
+		return nil // the deadline was set before the transfer began, and is gone by now
+	case draining:
+		s.reply(ftp.CodeUnavailable, "The server is going down")
+	case s.account != nil:
+		s.reply(ftp.CodeUnavailable, "No command for "+s.timeouts.Idle.String()+", closing the connection")
+	default:
+		s.reply(ftp.CodeUnavailable, "No login within "+s.timeouts.Login.String()+", closing the connection")
+	}
+	return errBye
+}
+
+// drain makes the session end when it is at rest.
+func (s *session) drain() {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.draining = true
+	if err := s.armLocked(); err != nil {
+		s.cancel(err)
+	}
+}
+
+// end releases everything, cutting a transfer that still runs.
+func (s *session) end(err error) {
+	if err == nil || errors.Is(err, io.EOF) {
+		err = errBye
+	}
+	if t := s.current(); t != nil {
+		t.cancel(errControlLost)
+		<-t.done
+	}
+	s.dropData()
+	s.leaveAccount()
+	s.cancel(err)
+	_ = s.conn.Close() // closed already when the context was cancelled first
+	s.log.Debug("session ends", "cause", context.Cause(s.ctx), "took", time.Since(s.started))
+}
+
+// do carries one command out, in its turn.
+func (s *session) do(c ftp.Command) {
+	cmd := s.table[c.Verb]
+	s.logCommand(c)
+	s.seen.command(c, s.account != nil)
+	if cmd == nil || !cmd.during || c.Arg != "" {
+		s.waitTransfer()
+	}
+	if c.Verb != "RNTO" {
+		s.renameFrom = ""
+	}
+	switch {
+	case cmd == nil:
+		s.reply(ftp.CodeUnknownCommand, "Unknown command; HELP lists those that are served")
+		s.strike()
+	case cmd.refusal != "":
+		s.reply(cmd.refusalCode(), cmd.refusal)
+	case cmd.login && s.account == nil:
+		s.reply(ftp.CodeNotLoggedIn, "Log in first, with USER and PASS")
+	case cmd.arg == argNone && c.Arg != "":
+		s.reply(ftp.CodeBadArgument, c.Verb+" takes no argument")
+	case cmd.arg == argRequired && c.Arg == "":
+		s.reply(ftp.CodeBadArgument, "Argument missing: "+cmd.syntax())
+	case cmd.writes && s.account != nil && s.account.ReadOnly:
+		s.reply(ftp.CodeFileUnavailable, "Read-only: this account may list and download (LIST, MLSD, RETR), not change anything")
+	default:
+		cmd.run(s, c.Arg)
+	}
+}
+
+// logCommand logs at debug level. The name of somebody who has not logged in may
+// be a password typed too early.
+func (s *session) logCommand(c ftp.Command) {
+	if c.Verb == "USER" {
+		c.Arg = ""
+	}
+	s.log.Debug("command", "command", c)
+}
+
+// maxStrikes is how many lines that are no commands a client may send before it
+// has logged in. A browser that is made to speak HTTP to us runs into it.
+const maxStrikes = 10
+
+func (s *session) strike() {
+	if s.account != nil {
+		return
+	}
+	if s.strikes++; s.strikes >= maxStrikes {
+		s.reply(ftp.CodeUnavailable, "This is an FTP server, closing the connection")
+		s.quit = true
+	}
+}
+
+// waitTransfer waits until no transfer runs.
+func (s *session) waitTransfer() {
+	if t := s.current(); t != nil {
+		<-t.done
+	}
+}
+
+func (s *session) current() *transfer {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	return s.transfer
+}
+
+// reply sends a reply of one or more lines.
+func (s *session) reply(code ftp.Code, lines ...string) { s.send(ftp.NewReply(code, lines...)) }
+
+func (s *session) replyf(code ftp.Code, text string) { s.reply(code, sentence(text)) }
+
+func (s *session) send(r ftp.Reply) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.sendLocked(r)
+}
+
+func (s *session) sendLocked(r ftp.Reply) {
+	err := s.conn.SetWriteDeadline(time.Now().Add(s.timeouts.Reply))
+	if err == nil {
+		_, err = s.conn.Write(r.Append(make([]byte, 0, 128)))
+	}
+	if err != nil {
+		s.cancel(fault.As(err, "sending a reply"))
+	}
+	s.seen.reply(r.Code)
+}
+
+// badArgument answers an argument that its grammar refuses.
+func (s *session) badArgument(err error) {
+	var syntax *ftp.SyntaxError
+	if errors.As(err, &syntax) {
+		s.reply(ftp.CodeBadArgument, "Malformed argument: want "+syntax.Want)
+		return
+	}
+	s.reply(ftp.CodeBadArgument, sentence(fault.Public(err)))
+}

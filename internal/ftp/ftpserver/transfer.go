@@ -1,0 +1,303 @@
+package ftpserver
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"sallyport.dev/internal/fault"
+	"sallyport.dev/internal/ftp"
+	"sallyport.dev/internal/netx"
+)
+
+// Why a transfer may be cut, besides what its bytes run into.
+var (
+	errAborted     error = fault.New(fault.Canceled, "transfer aborted")
+	errControlLost error = fault.New(fault.Canceled, "control connection ended")
+	errNotOpened   error = fault.New(fault.TimedOut, "no data connection came about in time").
+			WithHint("a firewall may be in its way; try the other of passive and active mode")
+)
+
+// transfer is one use of a data connection, in a goroutine of its own.
+type transfer struct {
+	verb, path string
+	kind       string // in the 150 reply
+	size       int64  // of what is to come, 0 unknown; in the 150 reply
+	// work moves the bytes over conn, which is closed after it.
+	work func(t *transfer, conn net.Conn) error
+	// end, if set, is told how it went, when the data connection is closed. It
+	// releases or publishes what the transfer held and has the last word.
+	end func(err error) error
+
+	stall  time.Duration
+	moved  atomic.Int64 // bytes
+	cancel context.CancelCauseFunc
+	done   chan struct{}
+}
+
+// startTransfer runs t with the data connection that was asked for.
+func (s *session) startTransfer(t *transfer) {
+	s.restart = 0
+	source := s.takeData()
+	if source == nil {
+		if t.end != nil {
+			_ = t.end(errAborted) // releases what was opened; the reason follows
+		}
+		s.reply(ftp.CodeNoDataConnection, "Send EPSV, PASV, EPRT or PORT first")
+		return
+	}
+	ctx, cancel := context.WithCancelCause(s.ctx)
+	t.cancel, t.done, t.stall = cancel, make(chan struct{}), s.timeouts.Stall
+	s.turn.Lock()
+	s.transfer = t
+	err := s.armLocked()
+	s.turn.Unlock()
+	if err != nil {
+		cancel(err)
+	}
+	s.seen.begin(t)
+	go s.runTransfer(ctx, t, source) // end and waitTransfer wait for t.done
+}
+
+// runTransfer is the transfer's goroutine.
+func (s *session) runTransfer(ctx context.Context, t *transfer, source dataSource) {
+	defer close(t.done)
+	defer t.cancel(nil)
+	began := time.Now()
+	opened, err := s.move(ctx, t, source)
+	if t.end != nil {
+		err = t.end(err)
+	}
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx) // the reason, not its effect on a socket
+	}
+	s.report(t, time.Since(began), err)
+	r := s.verdict(t, opened, err)
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.transfer = nil
+	s.sendLocked(r)
+	if err := s.armLocked(); err != nil {
+		s.cancel(err)
+	}
+}
+
+// move opens the data connection, moves the bytes and closes it: in order if all
+// went well, else so that the client sees it cut.
+func (s *session) move(ctx context.Context, t *transfer, source dataSource) (opened bool, err error) {
+	conn, err := s.openData(ctx, source)
+	if err != nil {
+		return false, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = netx.Reset(conn) }) // wakes work; the context has the cause
+	text := "Opening " + t.kind + " data connection for " + strconv.Quote(t.path)
+	if t.size > 0 {
+		text += " (" + strconv.FormatInt(t.size, 10) + " bytes)"
+	}
+	s.reply(ftp.CodeDataOpen, text)
+	err = t.work(t, conn)
+	if !stop() && err == nil {
+		err = context.Cause(ctx) // cut in the last moment
+	}
+	if err != nil {
+		_ = netx.Reset(conn) // err is what counts
+		return true, err
+	}
+	return true, conn.Close()
+}
+
+func (s *session) openData(ctx context.Context, source dataSource) (net.Conn, error) {
+	defer source.close()
+	ctx, cancel := context.WithTimeoutCause(ctx, s.timeouts.Connect, errNotOpened)
+	defer cancel()
+	return source.open(ctx)
+}
+
+// verdict is the last reply to a transfer.
+func (s *session) verdict(t *transfer, opened bool, err error) ftp.Reply {
+	switch {
+	case err == nil:
+		return ftp.NewReply(ftp.CodeTransferComplete, "Transfer complete")
+	case errors.Is(err, errAborted):
+		return ftp.NewReply(ftp.CodeTransferAborted, "Transfer aborted")
+	case !opened:
+		return s.explain(err, ftp.CodeNoDataConnection)
+	default:
+		return s.explain(describe(err, t), transferCode(err))
+	}
+}
+
+// describe puts words to what happened to a data connection.
+func describe(err error, t *transfer) error {
+	var known *fault.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	what := t.verb + " " + strconv.Quote(t.path)
+	switch kind := fault.KindOf(err); {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fault.Wrap(kind, err, "no byte of %s moved for %s", what, t.stall)
+	case kind == fault.Unreachable || kind == fault.TimedOut:
+		return fault.Wrap(kind, err, "data connection of %s broke off", what)
+	case kind == fault.Full:
+		return fault.Wrap(kind, err, "no room for %q", t.path)
+	default:
+		return fault.Wrap(kind, err, "%s", what)
+	}
+}
+
+// report tells whoever wants to know of a file transfer.
+func (s *session) report(t *transfer, took time.Duration, err error) {
+	s.seen.end(t)
+	switch t.verb {
+	case "RETR", "STOR", "APPE":
+	default:
+		return
+	}
+	account := s.seen.account()
+	s.log.Info("transfer", "verb", t.verb, "path", t.path, "bytes", t.moved.Load(), "took", took, "ok", err == nil)
+	if s.srv.OnTransfer != nil {
+		s.srv.OnTransfer(Transfer{
+			Session: s.id, Account: account, Peer: s.peer, Verb: t.verb, Path: t.path,
+			Bytes: t.moved.Load(), Took: took, Err: err,
+		})
+	}
+}
+
+func (s *session) handleABOR(string) {
+	t := s.current()
+	if t == nil {
+		s.dropData()
+		s.reply(ftp.CodeNoTransfer, "No transfer to abort")
+		return
+	}
+	t.cancel(errAborted)
+	<-t.done
+	s.reply(ftp.CodeTransferComplete, "ABOR done")
+}
+
+func (s *session) handleRETR(arg string) {
+	offset := s.takeRestart()
+	name, ok := s.path(arg)
+	if !ok || !s.restartable(offset) {
+		return
+	}
+	f, err := s.account.Tree.Open(name)
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	size, err := seekTo(f, offset)
+	if err != nil {
+		_ = f.Close() // only read
+		s.failRestart(err)
+		return
+	}
+	t := &transfer{verb: "RETR", path: name, kind: "BINARY", size: size - offset}
+	t.work = func(t *transfer, conn net.Conn) error { return t.sendFile(conn, f, offset) }
+	if s.ascii {
+		t.kind, t.size = "ASCII", 0
+		t.work = func(t *transfer, conn net.Conn) error { return t.sendText(conn, f) }
+	}
+	t.end = func(err error) error {
+		if cerr := f.Close(); err == nil {
+			return cerr
+		}
+		return err
+	}
+	s.startTransfer(t)
+}
+
+// seekTo moves to offset and returns the file's size.
+func seekTo(f *os.File, offset int64) (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if offset == 0 {
+		return info.Size(), nil
+	}
+	if offset > info.Size() {
+		return 0, fault.New(fault.Invalid, "restart at byte %d of a file that has %d", offset, info.Size())
+	}
+	_, err = f.Seek(offset, io.SeekStart)
+	return info.Size(), err
+}
+
+// failRestart is fail, with the code that RFC 1123 has for an offset that the
+// file does not reach.
+func (s *session) failRestart(err error) {
+	if fault.KindOf(err) == fault.Invalid {
+		s.send(s.explain(err, codeBadRestart))
+		return
+	}
+	s.fail(err)
+}
+
+func (s *session) takeRestart() int64 {
+	n := s.restart
+	s.restart = 0
+	return n
+}
+
+// restartable refuses REST for text, where the byte of the transfer is not the
+// byte of the file.
+func (s *session) restartable(offset int64) bool {
+	if offset > 0 && s.ascii {
+		s.reply(ftp.CodeBadParameter, "REST counts bytes; send TYPE I first")
+		return false
+	}
+	return true
+}
+
+func (s *session) handleSTOR(arg string) {
+	offset := s.takeRestart()
+	s.upload("STOR", arg, offset, func(name string) (Upload, error) {
+		if offset > 0 {
+			return s.account.Tree.Resume(name, offset)
+		}
+		return s.account.Tree.Create(name)
+	})
+}
+
+func (s *session) handleAPPE(arg string) {
+	s.takeRestart()
+	s.upload("APPE", arg, 0, func(name string) (Upload, error) { return s.account.Tree.Resume(name, -1) })
+}
+
+func (s *session) upload(verb, arg string, offset int64, open func(name string) (Upload, error)) {
+	name, ok := s.path(arg)
+	if !ok || !s.restartable(offset) {
+		return
+	}
+	u, err := open(name)
+	if err != nil && offset > 0 {
+		s.failRestart(err)
+		return
+	}
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	t := &transfer{verb: verb, path: name, kind: "BINARY"}
+	t.work = func(t *transfer, conn net.Conn) error { return t.receiveFile(conn, u.File()) }
+	if s.ascii {
+		t.kind = "ASCII"
+		t.work = func(t *transfer, conn net.Conn) error { return t.receiveText(conn, u.File()) }
+	}
+	t.end = func(err error) error {
+		if err == nil {
+			return u.Commit()
+		}
+		if aerr := u.Abort(); aerr != nil {
+			s.log.Warn("abort upload", "path", name, "err", aerr)
+		}
+		return err
+	}
+	s.startTransfer(t)
+}
