@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/nettest"
 
 	"sallyport.dev/internal/api"
 	"sallyport.dev/internal/fault"
@@ -74,7 +76,7 @@ func TestRefusalKeepsKindAndHint(t *testing.T) {
 			return nil, fault.New(fault.Denied, "no mapping covers %q", "x:1").WithHint("nearest is ftp-erp:21")
 		},
 	})
-	c := &api.Client{Dir: dir, Wrap: func(c net.Conn) net.Conn { return c }}
+	c := &api.Client{Dir: dir}
 	_, err := c.Dial(t.Context(), api.DialRequest{Address: "x:1"})
 	if fault.KindOf(err) != fault.Denied || fault.HintOf(err) != "nearest is ftp-erp:21" {
 		t.Errorf("got %v (hint %q)", err, fault.HintOf(err))
@@ -94,18 +96,8 @@ func TestDialCarriesBytes(t *testing.T) {
 			asked = r
 			return near, nil
 		},
-		Carry: func(_ context.Context, socket, dialled net.Conn) {
-			defer socket.Close()
-			defer dialled.Close()
-			if _, err := io.CopyN(dialled, socket, 4); err != nil {
-				t.Error(err)
-			}
-			if _, err := io.CopyN(socket, dialled, 4); err != nil {
-				t.Error(err)
-			}
-		},
 	})
-	c := &api.Client{Dir: dir, Wrap: func(c net.Conn) net.Conn { return c }}
+	c := &api.Client{Dir: dir}
 	conn, err := c.DialFunc("plant1")(t.Context(), "tcp", "ftp-erp:21")
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +116,39 @@ func TestDialCarriesBytes(t *testing.T) {
 	if _, err := io.ReadFull(conn, b); err != nil || string(b) != "pong" {
 		t.Fatalf("got %q, %v", b, err)
 	}
+	if err := far.Reset(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(b); err == nil || errors.Is(err, io.EOF) {
+		t.Errorf("a reset behind the part reads as %v, want an error that is no clean end", err)
+	}
 	if want := (api.DialRequest{Location: "plant1", Address: "ftp-erp:21"}); asked != want {
 		t.Errorf("asked for %+v, want %+v", asked, want)
 	}
+}
+
+// TestDialConformance: what a dial gives is a net.Conn like any other.
+func TestDialConformance(t *testing.T) {
+	nettest.TestConn(t, func() (net.Conn, net.Conn, func(), error) {
+		dir := t.TempDir()
+		far, near := memnet.Pipe()
+		l, err := api.Listen(dir)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		h := &api.Handler{Dial: func(context.Context, api.DialRequest) (net.Conn, error) { return near, nil }}
+		srv := &http.Server{Handler: h.Routes(), ReadHeaderTimeout: 10 * time.Second}
+		done := make(chan error, 1)
+		go func() { done <- srv.Serve(l) }()
+		conn, err := (&api.Client{Dir: dir}).Dial(context.Background(), api.DialRequest{Address: "x:1"})
+		stop := func() {
+			if conn != nil {
+				_ = conn.Close()
+			}
+			_ = far.Reset()
+			_ = srv.Close()
+			<-done
+		}
+		return conn, far, stop, err
+	})
 }

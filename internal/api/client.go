@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -22,9 +21,6 @@ const upgradeProtocol = "sallyport-stream/1"
 type Client struct {
 	// Dir is the state folder.
 	Dir string
-	// Wrap turns the raw socket after a dial into the tunnel stream it carries.
-	// It is required for [Client.Dial] alone.
-	Wrap func(net.Conn) net.Conn
 }
 
 // Status asks what the process is and does.
@@ -84,7 +80,8 @@ func problemOf(res *http.Response) error {
 }
 
 // Dial opens a connection to req.Address at req.Location through the running
-// part. The context bounds the opening alone.
+// part. The context bounds the opening alone. The connection has half-close and
+// reset; one that is cut anywhere on its way reads as an error, never as an end.
 func (c *Client) Dial(ctx context.Context, req DialRequest) (net.Conn, error) {
 	body, err := json.Marshal(req)
 	if err != nil {
@@ -103,7 +100,7 @@ func (c *Client) Dial(ctx context.Context, req DialRequest) (net.Conn, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	return c.Wrap(&bufferedConn{Conn: conn, r: br}), nil
+	return newStream(conn, br), nil
 }
 
 func (c *Client) upgrade(ctx context.Context, conn net.Conn, br *bufio.Reader, body []byte) error {
@@ -135,21 +132,4 @@ func (c *Client) DialFunc(location string) func(ctx context.Context, network, ad
 		}
 		return c.Dial(ctx, DialRequest{Location: location, Address: addr})
 	}
-}
-
-// bufferedConn gives back what was read ahead of the protocol switch.
-type bufferedConn struct {
-	net.Conn
-	r *bufio.Reader
-}
-
-// Read reads what was buffered first.
-func (c *bufferedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
-
-// CloseWrite ends this end's direction.
-func (c *bufferedConn) CloseWrite() error {
-	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return w.CloseWrite()
-	}
-	return fmt.Errorf("close write on %T: %w", c.Conn, errors.ErrUnsupported)
 }

@@ -1,15 +1,15 @@
 package api
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 
 	"sallyport.dev/internal/fault"
+	"sallyport.dev/internal/netx"
 )
 
 // Handler answers on a control socket. A nil function is answered with a
@@ -20,10 +20,8 @@ type Handler struct {
 	Streams    func() []Stream
 	Sessions   func() []Session
 	// Dial opens a connection for the owner of the socket.
-	Dial func(ctx context.Context, req DialRequest) (net.Conn, error)
-	// Carry relays between the socket, which carries one tunnel stream from
-	// now on, and what Dial opened, until both have ended. It closes both.
-	Carry func(ctx context.Context, socket, dialled net.Conn)
+	Dial   func(ctx context.Context, req DialRequest) (net.Conn, error)
+	Logger *slog.Logger // nil: discard
 }
 
 // Routes returns the handler's mux.
@@ -119,14 +117,16 @@ func (h *Handler) dial(w http.ResponseWriter, r *http.Request) {
 	const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + upgradeProtocol + "\r\n\r\n"
 	if _, err := io.WriteString(socket, switching); err != nil {
 		_ = socket.Close() // the owner went away
-		_ = dialled.Close()
+		_ = netx.Reset(dialled)
 		return
 	}
-	h.Carry(r.Context(), &bufferedConn{Conn: socket, r: bufio.NewReader(io.MultiReader(readAhead(rw), socket))}, dialled)
+	moved, err := netx.Relay(r.Context(), newStream(socket, rw.Reader), dialled, 0)
+	h.log().Debug("connection for the owner ended", "address", req.Address, "out", moved.AtoB, "in", moved.BtoA, "err", err)
 }
 
-// readAhead returns what the HTTP server had read beyond the request.
-func readAhead(rw *bufio.ReadWriter) io.Reader {
-	b, _ := rw.Reader.Peek(rw.Reader.Buffered()) // never short: it asks for what is there
-	return bytes.NewReader(b)
+func (h *Handler) log() *slog.Logger {
+	if h.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return h.Logger
 }
