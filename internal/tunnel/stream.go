@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,8 +30,11 @@ var chunks = sync.Pool{New: func() any { return new([frame.HeaderLen + maxChunk]
 // Close while the other end still sends is a clean end of this end's direction;
 // what still comes is read and thrown away for a while, then the link is closed.
 type Stream struct {
-	link *Link
-	open frame.Open
+	link   *Link
+	open   frame.Open
+	target string
+
+	in, out atomic.Int64 // bytes read and written
 
 	rmu    sync.Mutex // serialises reads, guards the following
 	head   [frame.ResetLen]byte
@@ -54,7 +58,7 @@ type Stream struct {
 func newStream(l *Link, o frame.Open) *Stream {
 	l.start()
 	_ = l.tls.SetDeadline(time.Time{}) // a closed link reports at the first read
-	return &Stream{link: l, open: o, done: make(chan struct{})}
+	return &Stream{link: l, open: o, target: o.Target(), done: make(chan struct{})}
 }
 
 // ResetError is what the reads of a stream give after the other end cut it.
@@ -72,11 +76,14 @@ func (e *ResetError) Unwrap() error { return syscall.ECONNRESET }
 // ID returns the stream's ID, which both ends know.
 func (s *Stream) ID() frame.ID { return s.open.ID }
 
+// Bytes returns how many bytes this end has read and written.
+func (s *Stream) Bytes() (in, out int64) { return s.in.Load(), s.out.Load() }
+
 // LocalAddr returns the link's address at this end.
 func (s *Stream) LocalAddr() net.Addr { return s.link.LocalAddr() }
 
 // RemoteAddr returns the target as it was asked for.
-func (s *Stream) RemoteAddr() net.Addr { return Addr(s.open.Target()) }
+func (s *Stream) RemoteAddr() net.Addr { return Addr(s.target) }
 
 // Addr is a target in a tunnel, "host:port".
 type Addr string
@@ -114,8 +121,9 @@ func (s *Stream) read(p []byte) (int, error) {
 			return 0, s.readFailed(err)
 		}
 	}
-	n, err := s.link.tls.Read(p[:min(len(p), s.remain)])
+	n, err := s.link.conn.Read(p[:min(len(p), s.remain)])
 	s.remain -= n
+	s.in.Add(int64(n))
 	if err != nil && n == 0 {
 		return 0, s.readFailed(err)
 	}
@@ -163,7 +171,7 @@ func (s *Stream) readHeader() error {
 
 func (s *Stream) fill(n int) error {
 	for s.headN < n {
-		m, err := s.link.tls.Read(s.head[s.headN:n])
+		m, err := s.link.conn.Read(s.head[s.headN:n])
 		s.headN += m
 		if err != nil && m == 0 {
 			return err
@@ -201,13 +209,14 @@ func (s *Stream) Write(p []byte) (n int, err error) {
 		}
 		m := min(len(p)-n, maxChunk)
 		late, err := s.writeChunk(p[n : n+m])
-		if late || err != nil {
-			if late {
-				n += m // it is in the wire's hands
-			}
+		if err != nil {
 			return n, s.writeFailed(late, err)
 		}
-		n += m
+		n += m // if late, it is in the wire's hands
+		s.out.Add(int64(m))
+		if late {
+			return n, s.writeFailed(late, nil)
+		}
 		if n == len(p) {
 			return n, nil
 		}
@@ -239,7 +248,7 @@ func (s *Stream) writeChunk(p []byte) (late bool, err error) {
 // push writes b in one burst.
 func (s *Stream) push(b []byte) (late bool, err error) {
 	s.link.wire.cork()
-	_, err = s.link.tls.Write(b)
+	_, err = s.link.conn.Write(b)
 	late, ferr := s.link.wire.flush()
 	return late, errors.Join(err, ferr)
 }
@@ -298,7 +307,7 @@ func (s *Stream) SetReadDeadline(t time.Time) error {
 	if s.closed {
 		return net.ErrClosed
 	}
-	return s.link.tls.SetReadDeadline(t)
+	return s.link.conn.SetReadDeadline(t)
 }
 
 // SetWriteDeadline bounds writes, also those in progress.
