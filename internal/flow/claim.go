@@ -1,0 +1,95 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"path"
+
+	"sallyport.dev/internal/expr"
+	"sallyport.dev/internal/fault"
+)
+
+// transfer makes the record of a file that is about to be claimed, with every name
+// in it resolved. A name that cannot be used makes it a dead letter from the start:
+// the file is seen and shown, not tried at every poll.
+func (l *lane) transfer(f File) Transfer {
+	now := l.r.Now()
+	src := l.f.Source.Properties().Identity
+	t := Transfer{
+		ID: keyOf(src, f).id(l.f.Name), Flow: l.f.Name, Source: src, File: f,
+		State: Claimed, Claimed: now, Updated: now, After: l.f.After.Do,
+	}
+	env := f.env(now, l.f.Name)
+	var err error
+	for _, d := range l.f.Sinks {
+		o := Output{Sink: d.Sink.Properties().Identity, Existing: d.Existing, Final: f.Path}
+		if d.Name != nil && err == nil {
+			o.Final, err = resolve(d.Name, env)
+		}
+		t.Outputs = append(t.Outputs, o)
+	}
+	if l.f.After.Do == Move && err == nil {
+		t.MoveTo, err = resolve(l.f.After.To, env)
+		if err == nil && t.MoveTo == f.Path {
+			err = fault.New(fault.Invalid, "after: move would move %q onto itself", f.Path).
+				WithHint("name another folder or another name")
+		}
+	}
+	if _, bad := ParsePath(string(f.Path)); bad != nil && err == nil {
+		err = bad
+	}
+	if err != nil {
+		t.note(now, err)
+		t.FailedIn, t.State = Claimed, Failed
+	}
+	return t
+}
+
+func resolve(tmpl *expr.Template, env expr.Env) (Path, error) {
+	s, err := tmpl.Execute(env)
+	if err != nil {
+		return "", err
+	}
+	p, err := ParsePath(s)
+	if err != nil {
+		return "", fault.As(err, "use the name that %q gives", tmpl)
+	}
+	return p, nil
+}
+
+// claim claims a batch and returns how many were new.
+func (l *lane) claim(ctx context.Context, batch []Transfer) (int, error) {
+	if len(batch) == 0 {
+		return 0, nil
+	}
+	claims, err := l.r.Journal.Claim(ctx, batch)
+	if err != nil {
+		return 0, fault.As(err, "claim %d files", len(batch))
+	}
+	n := 0
+	for i := range claims {
+		t := &claims[i].Transfer
+		l.remember(t)
+		if !claims[i].New {
+			continue
+		}
+		n++
+		if t.State != Failed {
+			continue
+		}
+		l.log.Error("file cannot be carried", "transfer", t.ID, "file", t.File.Path, "error", t.LastError())
+		if err := l.r.Journal.Bury(ctx, t); err != nil {
+			return n, fault.As(err, "record dead letter %s", t.ID)
+		}
+	}
+	return n, nil
+}
+
+// tempName is the name a file has at a sink while it is written: in the final
+// name's folder, and another one for each attempt, so that what a lost connection
+// still writes never mixes with what the next attempt does.
+func tempName(t *Transfer, output int) Path {
+	k, _ := parseKey(t.ID) // an id of ours always has one
+	base := fmt.Sprintf("%s%x-%d-%d.part", tempPrefix, k[:8], t.Begun, output)
+	return Path(path.Join(t.Outputs[output].Final.Dir(), base))
+}
