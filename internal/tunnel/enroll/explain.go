@@ -100,7 +100,7 @@ func explainGateway(err error, gateway string, now time.Time, wanted string) err
 	case a == alertNoProtocol, a == alertProtocolVersion:
 		return fault.Wrap(fault.Unsupported, err, "what answers at %s is no gateway of this version", gateway).
 			WithHint("check the address, and that no proxy ends TLS before the gateway; use the same version of sallyport at both ends")
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), fault.KindOf(err) == fault.Unreachable:
 		return fault.Wrap(fault.Unreachable, err, "%s closed the connection in the middle of the TLS handshake", gateway).
 			WithHint("a firewall may cut it, or the gateway has too many handshakes pending: see the gateway's log")
 	default:

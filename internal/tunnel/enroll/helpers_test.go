@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -56,9 +57,8 @@ type gateway struct {
 	dir   string
 	logs  *logs
 
-	mu   sync.Mutex // guards the following
-	errs []error    // of handshakes on the tunnel's protocol
-	seen []enroll.Identity
+	errs chan error  // of handshakes on the tunnel's protocol
+	drop atomic.Bool // joins are answered, but no answer arrives
 }
 
 func openAuthority(t testing.TB, dir string, now func() time.Time) *enroll.Authority {
@@ -78,23 +78,24 @@ func newGateway(t testing.TB) *gateway {
 
 func serveGateway(t testing.TB, dir string, n *memnet.Network, addr string, c *clock) *gateway {
 	t.Helper()
-	g := &gateway{Authority: openAuthority(t, dir, c.now), clock: c, net: n, dir: dir, logs: &logs{}}
+	g := &gateway{Authority: openAuthority(t, dir, c.now), clock: c, net: n, dir: dir, logs: &logs{}, errs: make(chan error, 64)}
 	g.Log = slog.New(slog.NewTextHandler(g.logs, nil))
 	l, err := n.Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	joins := make(chan net.Conn)
-	srv := &http.Server{Handler: g.JoinHandler(), ReadHeaderTimeout: 10 * time.Second}
+	srv := &http.Server{Handler: http.HandlerFunc(g.serveJoin), ReadHeaderTimeout: 10 * time.Second}
+	done := make(chan struct{})
 	var wg sync.WaitGroup
-	wg.Go(func() { srv.Serve(&chanListener{joins, l.Addr(), make(chan struct{}), sync.Once{}}) })
+	wg.Go(func() { srv.Serve(&chanListener{c: joins, addr: l.Addr(), done: done}) })
 	wg.Go(func() {
 		for {
 			raw, err := l.Accept()
 			if err != nil {
 				return
 			}
-			wg.Go(func() { g.handle(raw, joins) })
+			wg.Go(func() { g.handle(raw, joins, done) })
 		}
 	})
 	t.Cleanup(func() {
@@ -105,40 +106,40 @@ func serveGateway(t testing.TB, dir string, n *memnet.Network, addr string, c *c
 	return g
 }
 
+func (g *gateway) serveJoin(w http.ResponseWriter, r *http.Request) {
+	if !g.drop.Load() {
+		g.JoinHandler().ServeHTTP(w, r)
+		return
+	}
+	g.JoinHandler().ServeHTTP(httptest.NewRecorder(), r)
+	panic(http.ErrAbortHandler)
+}
+
 // handle does what package gateway does: handshake, then by protocol.
-func (g *gateway) handle(raw net.Conn, joins chan<- net.Conn) {
+func (g *gateway) handle(raw net.Conn, joins chan<- net.Conn, done <-chan struct{}) {
 	conn := tls.Server(raw, g.ServerConfig([]string{proto}))
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	err := conn.HandshakeContext(ctx)
-	if err == nil && conn.ConnectionState().NegotiatedProtocol != proto {
-		joins <- conn
+	if err := conn.HandshakeContext(ctx); err != nil {
+		g.errs <- g.Explain(err, "10.9.9.9:1")
+		conn.Close()
+		return
+	}
+	if conn.ConnectionState().NegotiatedProtocol != proto {
+		select {
+		case joins <- conn:
+		case <-done:
+			conn.Close()
+		}
 		return
 	}
 	defer conn.Close()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if err != nil {
-		g.errs = append(g.errs, g.Explain(err, "10.9.9.9:1"))
-		return
-	}
 	id, err := enroll.IdentityOf(conn.ConnectionState().PeerCertificates[0])
 	if err != nil {
-		g.errs = append(g.errs, err)
+		g.errs <- err
 		return
 	}
-	g.seen = append(g.seen, id)
 	io.WriteString(conn, id.ID+"@"+id.Location+"\n")
-}
-
-// lastErr returns what the gateway's end says of the newest refused handshake.
-func (g *gateway) lastErr() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if len(g.errs) == 0 {
-		return nil
-	}
-	return g.errs[len(g.errs)-1]
 }
 
 // chanListener hands accepted connections to an http.Server.
