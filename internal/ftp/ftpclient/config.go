@@ -1,0 +1,109 @@
+package ftpclient
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"time"
+
+	"sallyport.dev/internal/fault"
+	"sallyport.dev/internal/netx"
+	"sallyport.dev/internal/secret"
+)
+
+// Security says how connections are protected.
+type Security uint8
+
+// The kinds of protection.
+const (
+	Plain    Security = iota // none
+	Explicit                 // AUTH TLS on the control connection, PROT P (RFC 4217)
+)
+
+// String returns "none" or "explicit".
+func (s Security) String() string {
+	switch s {
+	case Plain:
+		return "none"
+	case Explicit:
+		return "explicit"
+	default:
+		return "unknown"
+	}
+}
+
+// Config says which server to speak with and how.
+type Config struct {
+	// Dial opens every connection. Nil dials with the operating system.
+	Dial netx.DialFunc
+	// Addr is the server's host:port. Data connections go to the same host,
+	// spelled the same: a virtual name is never resolved here.
+	Addr string
+	// User and Password log in. An empty user is "anonymous".
+	User     string
+	Password secret.Text
+	// Security is how connections are protected; the server can not talk the
+	// client out of it.
+	Security Security
+	// TLS is cloned for each control connection; its ClientSessionCache is not
+	// used. Nil verifies against the system's roots. An empty ServerName becomes
+	// the host of Addr.
+	TLS *tls.Config
+	// Timeouts bound the waits.
+	Timeouts Timeouts
+	// Location is the time zone of the server's LIST. Nil means UTC.
+	Location *time.Location
+	// Logger gets commands and replies at level debug, without secrets. Nil
+	// discards them.
+	Logger *slog.Logger
+}
+
+// Timeouts bound single waits, never a whole transfer. Zero fields get the
+// defaults.
+type Timeouts struct {
+	Dial  time.Duration // opening one connection, TLS handshake included; 30 s
+	Reply time.Duration // the answer to a command; 30 s
+	Stall time.Duration // a data connection on which nothing moves; 60 s
+	Final time.Duration // the last reply after the data, when a server may still be writing to a slow disk; 2 min
+}
+
+func (t Timeouts) withDefaults() Timeouts {
+	for _, f := range []struct {
+		d    *time.Duration
+		zero time.Duration
+	}{{&t.Dial, 30 * time.Second}, {&t.Reply, 30 * time.Second}, {&t.Stall, 60 * time.Second}, {&t.Final, 2 * time.Minute}} {
+		if *f.d <= 0 {
+			*f.d = f.zero
+		}
+	}
+	return t
+}
+
+// withDefaults checks c, fills in what it leaves open, and returns the host.
+func (c Config) withDefaults() (Config, string, error) {
+	host, port, err := net.SplitHostPort(c.Addr)
+	if err != nil || host == "" || port == "" {
+		return c, "", fault.New(fault.Invalid, "server address %q is not host:port", c.Addr).
+			WithHint("write it as in ftp.example.com:21")
+	}
+	if c.Security > Explicit {
+		return c, "", fault.New(fault.Unsupported, "security %q: only none and explicit are known", c.Security)
+	}
+	if c.Dial == nil {
+		c.Dial = netx.System{}.Dial
+	}
+	if c.User == "" {
+		c.User = "anonymous"
+		if c.Password.Empty() {
+			c.Password = secret.New("anonymous@")
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Location == nil {
+		c.Location = time.UTC
+	}
+	c.Timeouts = c.Timeouts.withDefaults()
+	return c, host, nil
+}

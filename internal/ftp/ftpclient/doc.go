@@ -1,0 +1,30 @@
+// Package ftpclient is an FTP client for programs: every wait bounded, every
+// failure told apart, nothing taken for whole that is not.
+//
+// A [Conn] is one control connection with at most one transfer at a time; a
+// [Pool] holds several of them. Both open all their connections, control and
+// data, through the [netx.DialFunc] of their [Config], so that they work the
+// same through a tunnel as beside the server. Paths are given in full, from the
+// login directory or from "/"; the working directory is left alone.
+//
+//	list      TYPE I, EPSV or PASV, MLSD or LIST         RFC 959, 2428, 3659
+//	read      EPSV, [REST], RETR, data, close, 226       [Conn.Retr], [Download]
+//	write     EPSV, [REST], STOR, data, end, 226         [Conn.Stor], [Upload]
+//
+// Rules that the code keeps throughout:
+//
+//   - The address in a 227 is ignored: data goes to the host of the control
+//     connection, named as the configuration names it.
+//   - At the end of data the data connection is closed first and the 226 read
+//     then. Servers that linger until their last segment is acknowledged
+//     otherwise cost 40 ms a file.
+//   - A reply that does not fit what was asked ends the connection; it is never
+//     taken for another command's.
+//   - Over TLS a download that ends without close_notify is not whole, and an
+//     upload ends with close_notify and reads what the server still has to say.
+//   - TLS sessions of data connections resume the control connection's, which
+//     most servers demand (RFC 4217 section 7): each Conn has a session cache of
+//     its own that keeps the last ticket.
+//
+// It does not retry, resume by itself or know about active mode and implicit TLS.
+package ftpclient
