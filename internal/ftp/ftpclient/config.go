@@ -53,10 +53,22 @@ type Config struct {
 	Timeouts Timeouts
 	// Location is the time zone of the server's LIST. Nil means UTC.
 	Location *time.Location
+	// Stage, if set, is told of each stage of Dial as it begins, in the order of
+	// the constants below; StageTLS only where there is TLS.
+	Stage func(stage string)
 	// Logger gets commands and replies at level debug, without secrets. Nil
 	// discards them.
 	Logger *slog.Logger
 }
+
+// The stages of [Dial].
+const (
+	StageConnect  = "connect"
+	StageGreeting = "greeting"
+	StageTLS      = "tls"
+	StageLogin    = "login"
+	StageSession  = "session"
+)
 
 // Timeouts bound single waits, never a whole transfer. Zero fields get the
 // defaults.
@@ -97,6 +109,9 @@ func (c Config) withDefaults() (Config, string, error) {
 		if c.Password.Empty() {
 			c.Password = secret.New("anonymous@")
 		}
+	}
+	if c.Stage == nil {
+		c.Stage = func(string) {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

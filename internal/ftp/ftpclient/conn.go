@@ -55,6 +55,7 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 }
 
 func (c *Conn) connect(ctx context.Context) error {
+	c.cfg.Stage(StageConnect)
 	dialCtx, cancel := context.WithTimeout(ctx, c.cfg.Timeouts.Dial)
 	defer cancel()
 	nc, err := c.cfg.Dial(dialCtx, "tcp", c.cfg.Addr)

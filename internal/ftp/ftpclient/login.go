@@ -11,17 +11,21 @@ import (
 // greet takes a new connection from the server's first word to where transfers
 // can begin.
 func (c *Conn) greet(ctx context.Context) error {
+	c.cfg.Stage(StageGreeting)
 	if err := c.greeting(ctx); err != nil {
 		return fault.As(err, "connect to %s", c.cfg.Addr)
 	}
 	if c.cfg.Security == Explicit {
+		c.cfg.Stage(StageTLS)
 		if err := c.authTLS(ctx); err != nil {
 			return fault.As(err, "start TLS with %s", c.cfg.Addr)
 		}
 	}
+	c.cfg.Stage(StageLogin)
 	if err := c.login(ctx); err != nil {
 		return fault.As(err, "log in to %s as %q", c.cfg.Addr, c.cfg.User)
 	}
+	c.cfg.Stage(StageSession)
 	for _, step := range []func(context.Context) error{c.protect, c.learn, c.binary} {
 		if err := step(ctx); err != nil {
 			return fault.As(err, "set up the session with %s", c.cfg.Addr)
