@@ -57,7 +57,7 @@ type Stream struct {
 
 func newStream(l *Link, o frame.Open) *Stream {
 	l.start()
-	_ = l.tls.SetDeadline(time.Time{}) // a closed link reports at the first read
+	_ = l.conn.SetDeadline(time.Time{}) // a closed link reports at the first read
 	return &Stream{link: l, open: o, target: o.Target(), done: make(chan struct{})}
 }
 
