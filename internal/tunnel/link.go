@@ -31,8 +31,7 @@ var ErrLost = errors.New("link lost")
 // Link is one TLS connection between a connector and a gateway. It carries one
 // stream at a time, or a [Session], or what the join handler serves.
 type Link struct {
-	tls  *tls.Conn // nil under [Wrap]
-	conn net.Conn  // tls, or else wire
+	tls  *tls.Conn
 	wire *wire
 
 	busy      atomic.Bool // an open was sent or read and its stream has not been settled
@@ -42,15 +41,13 @@ type Link struct {
 // Client shakes hands over conn, within 10 s and the context. On error conn is closed.
 func Client(ctx context.Context, conn net.Conn, cfg *tls.Config) (*Link, error) {
 	w := &wire{Conn: conn}
-	c := tls.Client(w, cfg)
-	return shake(ctx, &Link{tls: c, conn: c, wire: w})
+	return shake(ctx, &Link{tls: tls.Client(w, cfg), wire: w})
 }
 
 // Server shakes hands over conn, within 10 s and the context. On error conn is closed.
 func Server(ctx context.Context, conn net.Conn, cfg *tls.Config) (*Link, error) {
 	w := &wire{Conn: conn}
-	c := tls.Server(w, cfg)
-	return shake(ctx, &Link{tls: c, conn: c, wire: w})
+	return shake(ctx, &Link{tls: tls.Server(w, cfg), wire: w})
 }
 
 func shake(ctx context.Context, l *Link) (*Link, error) {
@@ -99,9 +96,7 @@ func (l *Link) Abort() {
 // Close says goodbye and closes the link.
 func (l *Link) Close() {
 	_ = l.wire.SetWriteDeadline(time.Now().Add(time.Second)) // a dead socket reports below
-	if l.tls != nil {
-		_ = l.tls.CloseWrite() // a courtesy: the end of a link means nothing by itself
-	}
+	_ = l.tls.CloseWrite()                                   // a courtesy: the end of a link means nothing by itself
 	l.Abort()
 }
 
@@ -118,7 +113,7 @@ func (l *Link) send(b []byte, d time.Time) error {
 	if err := l.wire.SetWriteDeadline(d); err != nil {
 		return lost(err)
 	}
-	if _, err := l.conn.Write(b); err != nil {
+	if _, err := l.tls.Write(b); err != nil {
 		return lost(err)
 	}
 	late, err := l.wire.flush()
@@ -133,14 +128,14 @@ func (l *Link) send(b []byte, d time.Time) error {
 
 // receive reads one message before the deadline d.
 func (l *Link) receive(d time.Time) (frame.Type, []byte, error) {
-	if err := l.conn.SetReadDeadline(d); err != nil {
+	if err := l.tls.SetReadDeadline(d); err != nil {
 		return 0, nil, lost(err)
 	}
 	return l.read()
 }
 
 func (l *Link) read() (frame.Type, []byte, error) {
-	t, body, err := frame.ReadMessage(l.conn)
+	t, body, err := frame.ReadMessage(l.tls)
 	if err != nil {
 		return 0, nil, lost(err)
 	}
@@ -232,12 +227,12 @@ func (l *Link) Open(ctx context.Context, o frame.Open) (*Stream, error) {
 }
 
 func (l *Link) awaitStatus(ctx context.Context) (frame.Type, []byte, error) {
-	if err := l.conn.SetReadDeadline(time.Now().Add(openMax)); err != nil {
+	if err := l.tls.SetReadDeadline(time.Now().Add(openMax)); err != nil {
 		return 0, nil, lost(err)
 	}
 	interrupted := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		_ = l.conn.SetReadDeadline(past) // a closed link reports in the read
+		_ = l.tls.SetReadDeadline(past) // a closed link reports in the read
 		close(interrupted)
 	})
 	t, body, err := l.read()

@@ -44,10 +44,10 @@ func (l *Link) SendControl(m frame.Control) error {
 // ReceiveControl reads one control message before the session runs, within 10 s.
 // The error is TLS's own, since it may say why the other end refused a certificate.
 func (l *Link) ReceiveControl() (frame.Control, error) {
-	if err := l.conn.SetReadDeadline(time.Now().Add(handshakeMax)); err != nil {
+	if err := l.tls.SetReadDeadline(time.Now().Add(handshakeMax)); err != nil {
 		return nil, lost(err)
 	}
-	return frame.ReadControl(l.conn)
+	return frame.ReadControl(l.tls)
 }
 
 // lostUnlessSyntax tells a link that went away from one that speaks another language.
@@ -64,7 +64,7 @@ func lostUnlessSyntax(err error) error {
 // which; after the context's end it is nil.
 func (s *Session) Run(ctx context.Context) error {
 	s.init()
-	if err := s.Link.conn.SetReadDeadline(time.Time{}); err != nil {
+	if err := s.Link.tls.SetReadDeadline(time.Time{}); err != nil {
 		return lost(err)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -87,7 +87,7 @@ func (s *Session) Run(ctx context.Context) error {
 
 func (s *Session) read() error {
 	for {
-		m, err := frame.ReadControl(s.Link.conn)
+		m, err := frame.ReadControl(s.Link.tls)
 		if err != nil {
 			return lostUnlessSyntax(err)
 		}

@@ -24,7 +24,7 @@ func (s *Stream) begin() bool {
 		return false
 	}
 	s.closed = true
-	_ = s.link.conn.SetReadDeadline(past) // on a dead link the read ends anyway
+	_ = s.link.tls.SetReadDeadline(past) // on a dead link the read ends anyway
 	close(s.done)
 	return true
 }
@@ -111,7 +111,7 @@ func (s *Stream) Settle() bool {
 	}
 	if err := s.link.wire.SetWriteDeadline(time.Now().Add(settleWait)); err == nil {
 		if late, err := s.link.wire.flush(); !late && err == nil && s.drain(settleWait, settleBytes) {
-			if s.link.conn.SetDeadline(time.Time{}) == nil {
+			if s.link.tls.SetDeadline(time.Time{}) == nil {
 				s.link.park()
 				return true
 			}
@@ -123,7 +123,7 @@ func (s *Stream) Settle() bool {
 
 // drain reads to the end mark, for at most wait and at most limit bytes.
 func (s *Stream) drain(wait time.Duration, limit int) bool {
-	if s.link.conn.SetReadDeadline(time.Now().Add(wait)) != nil {
+	if s.link.tls.SetReadDeadline(time.Now().Add(wait)) != nil {
 		return false
 	}
 	b, _ := chunks.Get().(*[frame.HeaderLen + maxChunk]byte)

@@ -30,9 +30,8 @@ var chunks = sync.Pool{New: func() any { return new([frame.HeaderLen + maxChunk]
 // Close while the other end still sends is a clean end of this end's direction;
 // what still comes is read and thrown away for a while, then the link is closed.
 type Stream struct {
-	link   *Link
-	open   frame.Open
-	target string
+	link *Link
+	open frame.Open
 
 	in, out atomic.Int64 // bytes read and written
 
@@ -57,8 +56,8 @@ type Stream struct {
 
 func newStream(l *Link, o frame.Open) *Stream {
 	l.start()
-	_ = l.conn.SetDeadline(time.Time{}) // a closed link reports at the first read
-	return &Stream{link: l, open: o, target: o.Target(), done: make(chan struct{})}
+	_ = l.tls.SetDeadline(time.Time{}) // a closed link reports at the first read
+	return &Stream{link: l, open: o, done: make(chan struct{})}
 }
 
 // ResetError is what the reads of a stream give after the other end cut it.
@@ -83,7 +82,7 @@ func (s *Stream) Bytes() (in, out int64) { return s.in.Load(), s.out.Load() }
 func (s *Stream) LocalAddr() net.Addr { return s.link.LocalAddr() }
 
 // RemoteAddr returns the target as it was asked for.
-func (s *Stream) RemoteAddr() net.Addr { return Addr(s.target) }
+func (s *Stream) RemoteAddr() net.Addr { return Addr(s.open.Target()) }
 
 // Addr is a target in a tunnel, "host:port".
 type Addr string
@@ -121,7 +120,7 @@ func (s *Stream) read(p []byte) (int, error) {
 			return 0, s.readFailed(err)
 		}
 	}
-	n, err := s.link.conn.Read(p[:min(len(p), s.remain)])
+	n, err := s.link.tls.Read(p[:min(len(p), s.remain)])
 	s.remain -= n
 	s.in.Add(int64(n))
 	if err != nil && n == 0 {
@@ -171,7 +170,7 @@ func (s *Stream) readHeader() error {
 
 func (s *Stream) fill(n int) error {
 	for s.headN < n {
-		m, err := s.link.conn.Read(s.head[s.headN:n])
+		m, err := s.link.tls.Read(s.head[s.headN:n])
 		s.headN += m
 		if err != nil && m == 0 {
 			return err
@@ -248,7 +247,7 @@ func (s *Stream) writeChunk(p []byte) (late bool, err error) {
 // push writes b in one burst.
 func (s *Stream) push(b []byte) (late bool, err error) {
 	s.link.wire.cork()
-	_, err = s.link.conn.Write(b)
+	_, err = s.link.tls.Write(b)
 	late, ferr := s.link.wire.flush()
 	return late, errors.Join(err, ferr)
 }
@@ -307,7 +306,7 @@ func (s *Stream) SetReadDeadline(t time.Time) error {
 	if s.closed {
 		return net.ErrClosed
 	}
-	return s.link.conn.SetReadDeadline(t)
+	return s.link.tls.SetReadDeadline(t)
 }
 
 // SetWriteDeadline bounds writes, also those in progress.
