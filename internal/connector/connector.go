@@ -15,6 +15,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -41,6 +42,8 @@ type Connector struct {
 	// before they are cut. Zero cuts them at once.
 	Grace time.Duration
 	Log   *slog.Logger // nil discards
+	// OnConnect, if set, is told of each session with a gateway as it begins.
+	OnConnect func(gateway string)
 
 	// Dial connects to gateways. Nil is the operating system's network.
 	Dial netx.DialFunc
@@ -53,8 +56,10 @@ type Connector struct {
 	rules    []rule
 	instance frame.ID
 
-	mu    sync.Mutex // guards the following
-	state []GatewayState
+	mu      sync.Mutex // guards the following
+	state   []GatewayState
+	proven  bool          // some gateway has taken the certificate, in this process
+	refused map[int]error // gateways that have refused it, and why
 }
 
 // GatewayState is how the connector stands with one gateway.
@@ -91,7 +96,9 @@ func (c *Connector) Check() (warnings []string, err error) {
 }
 
 // Run keeps a session with every gateway until the context ends, however often
-// they go away. It returns an error only if it cannot start.
+// they go away. It returns an error if it cannot start: a mapping is wrong, or
+// every gateway refuses the certificate before any has taken it. One that was
+// taken once is tried for ever, since what refuses it then may pass.
 func (c *Connector) Run(ctx context.Context) error {
 	rules, warnings, err := compile(c.Mappings)
 	if err != nil {
@@ -112,17 +119,44 @@ func (c *Connector) Run(ctx context.Context) error {
 	gateways = slices.Compact(slices.Clone(gateways))
 	c.mu.Lock()
 	c.state = make([]GatewayState, len(gateways))
+	c.refused = make(map[int]error)
 	for i, g := range gateways {
 		c.state[i] = GatewayState{Gateway: g, Since: time.Now()}
 	}
 	c.mu.Unlock()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
 	var wg sync.WaitGroup
 	for i, g := range gateways {
 		u := &uplink{c: c, index: i, addr: g}
-		wg.Go(func() { u.run(ctx) })
+		wg.Go(func() { u.run(ctx, giveUp) })
 	}
 	wg.Wait()
+	if h := (*hopelessError)(nil); errors.As(context.Cause(ctx), &h) {
+		return h.err
+	}
 	return nil
+}
+
+// hopelessError is why a connector gives up at its start.
+type hopelessError struct{ err error }
+
+func (e *hopelessError) Error() string { return e.err.Error() }
+
+// hopeless notes how gateway i has answered, and returns why it makes no sense
+// to go on: every gateway refuses this connector, and none has ever taken it.
+func (c *Connector) hopeless(i int, taken bool, err error) *hopelessError {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.proven = c.proven || taken
+	delete(c.refused, i)
+	if k := fault.KindOf(err); k == fault.Unauthenticated || k == fault.Denied {
+		c.refused[i] = err
+	}
+	if c.proven || len(c.refused) < len(c.state) {
+		return nil
+	}
+	return &hopelessError{errors.Join(slices.Collect(maps.Values(c.refused))...)}
 }
 
 // State returns how the connector stands with each gateway.

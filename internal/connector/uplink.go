@@ -39,8 +39,8 @@ type uplink struct {
 	active map[*tunnel.Link]*tunnel.Stream
 }
 
-// run connects for ever.
-func (u *uplink) run(ctx context.Context) {
+// run connects for ever, unless that is hopeless.
+func (u *uplink) run(ctx context.Context, giveUp context.CancelCauseFunc) {
 	u.active = make(map[*tunnel.Link]*tunnel.Stream)
 	stopTend := make(chan struct{})
 	var tending sync.WaitGroup
@@ -49,6 +49,10 @@ func (u *uplink) run(ctx context.Context) {
 	for {
 		connected, err := u.session(ctx)
 		if ctx.Err() != nil {
+			break
+		}
+		if h := u.c.hopeless(u.index, connected, err); h != nil {
+			giveUp(h)
 			break
 		}
 		if connected {
@@ -134,6 +138,9 @@ func (u *uplink) session(ctx context.Context) (connected bool, err error) {
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	defer s.cancel(nil)
 	u.c.set(u.index, func(st *GatewayState) { st.Connected, st.Since, st.Err = true, time.Now(), nil })
+	if u.c.OnConnect != nil {
+		u.c.OnConnect(u.addr)
+	}
 	u.c.log().Info("gateway connected", "gateway", u.addr, "software", welcome.Software)
 	s.grow(welcome.Spares)
 	var wg sync.WaitGroup
