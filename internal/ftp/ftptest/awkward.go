@@ -51,8 +51,6 @@ type Quirks struct {
 	// Answers replaces the answer to a verb, which is then not carried out, by raw
 	// bytes. "{hang up}" in them closes the connection at that point.
 	Answers map[string]string
-	// BehindAuth is sent unprotected behind the 234.
-	BehindAuth string
 	// EarlyFinal sends the 226 before the data instead of after it.
 	EarlyFinal bool
 	// Listing replaces the lines of MLSD and LIST.
@@ -64,8 +62,8 @@ type Quirks struct {
 	ControlLimit int
 	// NoCloseNotify ends data connections without TLS's last word.
 	NoCloseNotify bool
-	// KeepData never ends the data connection of a download, and reads uploads
-	// only when it feels like it, which is never.
+	// KeepData never ends the data connection of a download and never reads that
+	// of an upload.
 	KeepData bool
 }
 

@@ -1,7 +1,6 @@
 package ftptest
 
 import (
-	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -29,7 +28,6 @@ type session struct {
 	r    *ftp.Reader
 	sent int // bytes of replies
 
-	secured bool // AUTH TLS
 	private bool // PROT P
 	data    net.Listener
 	rest    int
@@ -47,9 +45,7 @@ func (s *session) run() {
 		if err != nil {
 			return
 		}
-		s.a.mu.Lock()
-		s.a.commands = append(s.a.commands, cmd.Verb)
-		s.a.mu.Unlock()
+		s.a.note(cmd.Verb)
 		if cmd.Verb == s.a.Quirks.Silent {
 			continue
 		}
@@ -79,25 +75,142 @@ func (s *session) reply(code ftp.Code, text string) error {
 
 // chatter sends a reply of several lines that look like others.
 func (s *session) chatter(code ftp.Code, text string) error {
-	return s.sendRaw(fmt.Sprintf("%d-226 transfer complete\r\n426 no\r\n 226 yes\r\n%d%d\r\n550-\r\n\r\n%d %s\r\n", code, code, code, code, text))
+	const lines = "%d-226 transfer complete\r\n426 no\r\n 226 yes\r\n%d%d\r\n550-\r\n\r\n%d %s\r\n"
+	return s.sendRaw(fmt.Sprintf(lines, code, code, code, code, text))
 }
 
-// sendRaw sends bytes in pieces, cut where it hurts.
+// sendRaw sends bytes in pieces, cut where it hurts: after the first and before
+// the last.
 func (s *session) sendRaw(raw string) error {
 	raw, _, hangUp := strings.Cut(raw, "{hang up}")
-	if limit := s.a.Quirks.ControlLimit; limit > 0 && s.sent+len(raw) > limit {
-		raw, hangUp = raw[:max(limit-s.sent, 0)], true
-		defer func() { _ = netx.Reset(s.raw) }() // it dies
+	dies := false
+	if limit := s.a.Quirks.ControlLimit; limit > 0 && s.sent+len(raw) >= limit {
+		raw, dies = raw[:max(limit-s.sent, 0)], true
 	}
-	for _, piece := range []int{1, len(raw) / 2, len(raw) - 1, len(raw)} {
-		have := s.sent
-		_ = have
-		if err := s.piece(&raw, piece); err != nil {
+	at := 0
+	for _, end := range [...]int{1, len(raw) / 2, len(raw) - 1, len(raw)} {
+		if end <= at {
+			continue
+		}
+		if _, err := s.nc.Write([]byte(raw[at:min(end, len(raw))])); err != nil {
 			return err
 		}
+		s.sent += end - at
+		if at = end; at < len(raw) {
+			<-time.After(piecePause)
+		}
 	}
-	if hangUp {
+	switch {
+	case dies:
+		_ = netx.Reset(s.raw) // it dies
 		return errHangUp
+	case hangUp:
+		return errHangUp
+	default:
+		return nil
 	}
+}
+
+// serve carries out what is not about files and data.
+func (s *session) serve(cmd ftp.Command) error {
+	q := &s.a.Quirks
+	switch cmd.Verb {
+	case "USER":
+		return s.chatter(ftp.CodeNeedPassword, "password?")
+	case "PASS":
+		return s.chatter(ftp.CodeLoggedIn, "come in")
+	case "FEAT":
+		lines := q.Features
+		if lines == nil {
+			lines = []string{"UTF8", "SIZE", "MDTM", "REST STREAM", "EPSV", "MLST type*;size*;modify*;", "211"}
+		}
+		all := append(append([]string{"226 features"}, lines...), "end")
+		return s.sendRaw(string(ftp.NewReply(ftp.CodeSystemStatus, all...).Append(nil)))
+	case "OPTS", "TYPE", "PBSZ", "NOOP":
+		return s.chatter(ftp.CodeOK, "fine")
+	case "PWD":
+		return s.chatter(ftp.CodePath, `"/" is where you are`)
+	case "CWD":
+		if cmd.Arg != "/" {
+			return s.reply(ftp.CodeFileUnavailable, "no such directory")
+		}
+		return s.reply(ftp.CodeFileOK, "fine")
+	case "QUIT":
+		_ = s.reply(ftp.CodeClosing, "bye") // the session ends in any case
+		return errHangUp
+	case "AUTH":
+		return s.auth()
+	case "PROT":
+		s.private = cmd.Arg == "P"
+		return s.reply(ftp.CodeOK, "as you like")
+	case "EPSV":
+		return s.epsv()
+	case "PASV":
+		return s.pasv()
+	default:
+		return s.serveFiles(cmd)
+	}
+}
+
+func (s *session) auth() error {
+	if s.a.TLS == nil {
+		return s.reply(ftp.CodeNotImplemented, "no TLS")
+	}
+	if err := s.reply(ftp.CodeSecurityOK, "go ahead"); err != nil {
+		return err
+	}
+	secured := tls.Server(s.raw, s.a.TLS)
+	if err := secured.Handshake(); err != nil {
+		return err
+	}
+	s.nc = secured
+	s.r.Reset(secured)
 	return nil
+}
+
+func (s *session) epsv() error {
+	if s.a.Quirks.NoEPSV {
+		return s.reply(ftp.CodeNotImplemented, "EPSV? (|||1|)")
+	}
+	if s.a.Quirks.BadEPSV {
+		return s.reply(ftp.CodeExtendedPassive, "guess the port")
+	}
+	port, err := s.listen()
+	if err != nil {
+		return err
+	}
+	return s.sendRaw(fmt.Sprintf("229-(|x||1|)\r\n 229 (|||)\r\n229 passive (|||%d|)\r\n", port))
+}
+
+// pasv names an address that is somebody else's.
+func (s *session) pasv() error {
+	port, err := s.listen()
+	if err != nil {
+		return err
+	}
+	liar := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, 7}), port)
+	return s.sendRaw("227 at " + ftp.FormatPort(liar) + ", in 2 s\r\n")
+}
+
+// listen opens a port for the next data connection.
+func (s *session) listen() (uint16, error) {
+	s.closeData()
+	l, err := s.a.listen()
+	if err != nil {
+		return 0, err
+	}
+	s.data = l
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return uint16(n), err
+}
+
+func (s *session) closeData() {
+	if s.data != nil {
+		s.a.forget(s.data)
+		s.data = nil
+	}
 }

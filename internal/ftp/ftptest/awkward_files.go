@@ -1,0 +1,247 @@
+package ftptest
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sallyport.dev/internal/ftp"
+	"sallyport.dev/internal/netx"
+)
+
+// dataPatience bounds the server's waits on data connections.
+const dataPatience = 10 * time.Second
+
+// awkwardTime is the modification time of every file.
+const awkwardTime = "20240229123456"
+
+// serveFiles carries out what is about files.
+func (s *session) serveFiles(cmd ftp.Command) error {
+	content, there := s.a.File(cmd.Arg)
+	missing := func() error { return s.chatter(ftp.CodeFileUnavailable, "no such file") }
+	switch cmd.Verb {
+	case "RETR":
+		if !there {
+			return missing()
+		}
+		return s.send(content[min(s.takeRest(), len(content)):])
+	case "MLSD":
+		return s.send(s.a.listing(func(name string, size int) string {
+			return fmt.Sprintf("Size=%d;x.y=226;MODIFY=%s;type=file; %s\r\n", size, awkwardTime, name)
+		}))
+	case "LIST":
+		return s.send(s.a.listing(func(name string, size int) string {
+			return fmt.Sprintf("-rw-r--r--   1 226      550      %d Feb 29  2024 %s\r\n", size, name)
+		}))
+	case "STOR", "APPE":
+		before := ""
+		if cmd.Verb == "APPE" {
+			before = content
+		} else if rest := s.takeRest(); rest > 0 {
+			before = content[:min(rest, len(content))]
+		}
+		return s.receive(cmd.Arg, before)
+	case "REST":
+		n, err := strconv.Atoi(cmd.Arg)
+		if err != nil || n < 0 {
+			return s.reply(ftp.CodeBadArgument, "not a number")
+		}
+		s.rest = n
+		return s.chatter(ftp.CodePending, "go on")
+	case "SIZE", "MDTM", "MLST", "DELE", "RNFR":
+		if !there {
+			return missing()
+		}
+		return s.about(cmd, content)
+	case "RNTO":
+		s.a.change(func(files map[string]string) {
+			files[cmd.Arg] = files[s.from]
+			delete(files, s.from)
+		})
+		return s.chatter(ftp.CodeFileOK, "renamed")
+	case "MKD":
+		return s.reply(ftp.CodePath, ftp.QuotePath(cmd.Arg))
+	case "RMD":
+		return s.reply(ftp.CodeFileOK, "gone")
+	default:
+		return s.reply(ftp.CodeUnknownCommand, "what?")
+	}
+}
+
+// about carries out a command on a file that is there.
+func (s *session) about(cmd ftp.Command, content string) error {
+	switch cmd.Verb {
+	case "SIZE":
+		return s.reply(ftp.CodeFileStatus, strconv.Itoa(len(content)))
+	case "MDTM":
+		return s.reply(ftp.CodeFileStatus, awkwardTime)
+	case "MLST":
+		entry := fmt.Sprintf("type=file;size=%d;modify=%s; %s", len(content), awkwardTime, cmd.Arg)
+		return s.sendRaw(string(ftp.NewReply(ftp.CodeFileOK, "226 here", entry, "end").Append(nil)))
+	case "DELE":
+		s.a.change(func(files map[string]string) { delete(files, cmd.Arg) })
+		return s.chatter(ftp.CodeFileOK, "gone")
+	default: // RNFR
+		s.from = cmd.Arg
+		return s.chatter(ftp.CodePending, "to what?")
+	}
+}
+
+func (s *session) takeRest() int {
+	n := s.rest
+	s.rest = 0
+	return n
+}
+
+func (a *Awkward) note(verb string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.commands = append(a.commands, verb)
+}
+
+func (a *Awkward) change(f func(map[string]string)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f(a.files)
+}
+
+func (a *Awkward) listing(line func(name string, size int) string) string {
+	if a.Quirks.Listing != "" {
+		return a.Quirks.Listing
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(a.files)) {
+		b.WriteString(line(name, len(a.files[name])))
+	}
+	return b.String()
+}
+
+// accept takes the data connection and says 150.
+func (s *session) accept() (raw, data net.Conn, err error) {
+	if s.data == nil {
+		return nil, nil, s.reply(ftp.CodeNoDataConnection, "no PASV before")
+	}
+	if d, ok := s.data.(interface{ SetDeadline(time.Time) error }); ok {
+		if err := d.SetDeadline(time.Now().Add(dataPatience)); err != nil {
+			return nil, nil, err
+		}
+	}
+	raw, err = s.data.Accept()
+	s.closeData()
+	if err != nil {
+		return nil, nil, errors.Join(err, s.reply(ftp.CodeNoDataConnection, "nobody came"))
+	}
+	if !s.a.register(raw) {
+		return nil, nil, net.ErrClosed
+	}
+	if err := s.chatter(ftp.CodeDataOpen, "here it comes"); err != nil {
+		s.a.forget(raw)
+		return nil, nil, err
+	}
+	data = raw
+	if s.private {
+		data = tls.Server(raw, s.a.TLS)
+	}
+	return raw, data, nil
+}
+
+// send serves a download or listing.
+func (s *session) send(content string) error {
+	raw, data, err := s.accept()
+	if err != nil || raw == nil {
+		return err
+	}
+	defer s.a.forget(raw)
+	if s.a.Quirks.EarlyFinal {
+		if err := s.chatter(ftp.CodeTransferComplete, "sent, so to say"); err != nil {
+			return err
+		}
+	}
+	die := s.a.Quirks.Die
+	if die != nil {
+		content = content[:min(die.After, len(content))]
+	}
+	if _, err := io.WriteString(data, content); err != nil {
+		return s.reply(ftp.CodeTransferAborted, "you went away")
+	}
+	if die != nil {
+		return s.die(raw, die)
+	}
+	if s.a.Quirks.KeepData {
+		_, _ = io.Copy(io.Discard, data) // until the client gives up
+		return s.reply(ftp.CodeTransferAborted, "you went away")
+	}
+	if s.private && s.a.Quirks.NoCloseNotify {
+		err = raw.Close()
+	} else {
+		err = data.Close()
+	}
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		return s.reply(ftp.CodeTransferAborted, "you went away")
+	}
+	if s.a.Quirks.EarlyFinal {
+		return nil
+	}
+	return s.chatter(ftp.CodeTransferComplete, "sent")
+}
+
+// receive serves an upload.
+func (s *session) receive(name, before string) error {
+	raw, data, err := s.accept()
+	if err != nil || raw == nil {
+		return err
+	}
+	defer s.a.forget(raw)
+	if s.a.Quirks.KeepData {
+		var b [1]byte
+		_, _ = io.ReadFull(s.raw, b[:]) // until the client gives up
+		return errHangUp
+	}
+	from := io.Reader(data)
+	die := s.a.Quirks.Die
+	if die != nil {
+		from = io.LimitReader(data, int64(die.After))
+	}
+	b, err := io.ReadAll(from)
+	if die != nil {
+		s.keepPartial(name, before+string(b))
+		return s.die(raw, die)
+	}
+	if err != nil {
+		s.keepPartial(name, before+string(b))
+		return s.reply(ftp.CodeTransferAborted, "you went away")
+	}
+	s.a.change(func(files map[string]string) { files[name] = before + string(b) })
+	if err := data.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return s.chatter(ftp.CodeTransferComplete, "stored")
+}
+
+func (s *session) keepPartial(name, content string) {
+	s.a.mu.Lock()
+	defer s.a.mu.Unlock()
+	s.a.partial[name] = content
+}
+
+// die ends a transfer in the middle.
+func (s *session) die(data net.Conn, how *Death) error {
+	if how.Reset {
+		_ = netx.Reset(data) // it dies
+	} else {
+		_ = data.Close() // as above
+	}
+	if how.Reply == "" {
+		return errHangUp
+	}
+	return s.sendRaw(how.Reply)
+}
