@@ -89,8 +89,7 @@ func parsePEM(t testing.TB, text []byte) *x509.Certificate {
 }
 
 // post sends a join's body to the handler, without a network.
-func post(t testing.TB, a *enroll.Authority, peer, body string) *httptest.ResponseRecorder {
-	t.Helper()
+func post(a *enroll.Authority, peer, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, "/v1/join", strings.NewReader(body))
 	r.RemoteAddr = peer
 	w := httptest.NewRecorder()
@@ -110,7 +109,7 @@ func joinBody(t testing.TB, tok enroll.Token, csr []byte) string {
 // joinAtHandler joins without TLS, so that the two clocks need not agree.
 func joinAtHandler(t testing.TB, a *enroll.Authority, tok enroll.Token) enroll.Identity {
 	t.Helper()
-	w := post(t, a, "192.0.2.1:1", joinBody(t, tok, newCSR(t, newKey(t, elliptic.P256()), "me")))
+	w := post(a, "192.0.2.1:1", joinBody(t, tok, newCSR(t, newKey(t, elliptic.P256()), "me")))
 	if w.Code != http.StatusOK {
 		t.Fatalf("got %d %s, want a certificate", w.Code, w.Body)
 	}
@@ -123,4 +122,9 @@ func joinAtHandler(t testing.TB, a *enroll.Authority, tok enroll.Token) enroll.I
 		t.Fatal(err)
 	}
 	return id
+}
+
+func newP256(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	return newKey(t, elliptic.P256())
 }

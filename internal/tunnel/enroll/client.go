@@ -69,6 +69,9 @@ func Join(ctx context.Context, dial netx.DialFunc, tok Token, dir string) (_ *Cr
 	}
 	certPEM, authority, err := j.tryAll(ctx)
 	if err != nil {
+		if fault.KindOf(err) == fault.Denied { // for good: this key will get no certificate
+			err = errors.Join(err, dropJoiningKey(f))
+		}
 		return nil, err
 	}
 	return adopt(f, j, certPEM, authority)
@@ -91,11 +94,19 @@ func adopt(f *folder, j joiner, certPEM []byte, authority *x509.Certificate) (*C
 	if err := c.writeLocked(certPEM, j.key); err != nil {
 		return nil, err
 	}
-	// Left behind it would only be a key nobody needs; but keys are not left behind.
-	if err := f.root.Remove(joiningFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.As(err, "remove %q", f.path(joiningFile))
+	if err := dropJoiningKey(f); err != nil {
+		return nil, err
 	}
 	return c, nil
+}
+
+// dropJoiningKey removes the key of a join that is over: keys are not left lying
+// about.
+func dropJoiningKey(f *folder) error {
+	if err := f.root.Remove(joiningFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fault.As(err, "remove %q", f.path(joiningFile))
+	}
+	return nil
 }
 
 // mayJoin refuses to overwrite who the connector is.

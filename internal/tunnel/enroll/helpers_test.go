@@ -213,3 +213,11 @@ func wantFault(t testing.TB, err error, kind fault.Kind, text, hint string) {
 		t.Errorf("got hint %q, want it to contain %q", got, hint)
 	}
 }
+
+func listenLoopback() net.Listener {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	return l
+}

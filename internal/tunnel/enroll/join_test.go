@@ -70,9 +70,13 @@ func TestJoinWithExpiredToken(t *testing.T) {
 	g := newGateway(t)
 	tok := mustToken(t, g.Authority, "plant1")
 	g.clock.advance(enroll.TokenTTL + time.Minute)
-	_, err := enroll.Join(t.Context(), g.net.Dial, tok, t.TempDir())
+	dir := t.TempDir()
+	_, err := enroll.Join(t.Context(), g.net.Dial, tok, dir)
 	wantFault(t, err, fault.Denied, "expired at "+tok.Expires.Format("2006-01-02 15:04:05 UTC")+", 1m",
 		"sallyport gateway token --location plant1 --state DIR")
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
 	if !strings.Contains(g.logs.String(), "expired at") {
 		t.Errorf("got log %q, want the refusal in it", g.logs)
 	}

@@ -75,7 +75,7 @@ func TestRenewal(t *testing.T) {
 func TestRenewalRefusals(t *testing.T) {
 	g := newGateway(t)
 	id := mustJoin(t, g, mustToken(t, g.Authority, "plant1"), t.TempDir()).Identity()
-	good := newCSR(t, newKey(t, elliptic.P256()), "x")
+	good := newCSR(t, newP256(t), "x")
 	_, err := g.Renew(enroll.Identity{ID: id.ID, Location: "plant2", NotAfter: id.NotAfter}, good)
 	if fault.KindOf(err) != fault.Denied {
 		t.Errorf("another location: got %v, want Denied", err)
@@ -99,7 +99,7 @@ func TestRenewalRefusals(t *testing.T) {
 func TestRenewalTooOften(t *testing.T) {
 	g := newGateway(t)
 	id := mustJoin(t, g, mustToken(t, g.Authority, "plant1"), t.TempDir()).Identity()
-	der := newCSR(t, newKey(t, elliptic.P256()), "x")
+	der := newCSR(t, newP256(t), "x")
 	for range 4 {
 		if _, err := g.Renew(id, der); err != nil {
 			t.Fatal(err)
@@ -124,7 +124,7 @@ func TestCertificateRequestRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := newCSR(t, newKey(t, elliptic.P256()), "x")
+	good := newCSR(t, newP256(t), "x")
 	tampered := append([]byte(nil), good...)
 	tampered[len(tampered)-1] ^= 1
 	for _, c := range []struct {
@@ -142,7 +142,7 @@ func TestCertificateRequestRefusals(t *testing.T) {
 		{"signature", tampered, "not signed by its own key"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := post(t, g.Authority, "192.0.2.1:1", joinBody(t, tok, c.der))
+			w := post(g.Authority, "192.0.2.1:1", joinBody(t, tok, c.der))
 			if w.Code != 400 || !strings.Contains(w.Body.String(), `"kind":"invalid"`) {
 				t.Errorf("got %d %s, want 400 invalid", w.Code, w.Body)
 			}
@@ -192,7 +192,7 @@ func TestInstallRefusals(t *testing.T) {
 			}
 		})
 	}
-	if err := c.Install(renewed(g.Authority, c.Identity()), newKey(t, elliptic.P256())); fault.KindOf(err) != fault.Denied {
+	if err := c.Install(renewed(g.Authority, c.Identity()), newP256(t)); fault.KindOf(err) != fault.Denied {
 		t.Errorf("another key: got %v, want Denied", err)
 	}
 	if after, err := os.ReadFile(file); err != nil || string(after) != string(before) {

@@ -158,27 +158,27 @@ const copyHint = "copy the whole line that `sallyport gateway token` printed, or
 // tokenBytes checks everything about the text that needs no look inside:
 // prefix, version, length, checksum.
 func tokenBytes(s string) ([]byte, error) {
-	refuse := func(k fault.Kind, format string, args ...any) ([]byte, error) {
-		return nil, fault.New(k, format, args...).WithHint(copyHint)
+	refuse := func(format string, args ...any) ([]byte, error) {
+		return nil, fault.New(fault.Invalid, format, args...).WithHint(copyHint)
 	}
 	body, ok := strings.CutPrefix(s, tokenPrefix)
 	switch {
 	case s == "":
-		return refuse(fault.Invalid, "join token is empty")
+		return refuse("join token is empty")
 	case !ok && strings.HasPrefix(tokenPrefix, s):
-		return refuse(fault.Invalid, "join token is cut off: only its first %d characters are there", len(s))
+		return refuse("join token is cut off: only its first %d characters are there", len(s))
 	case !ok:
-		return refuse(fault.Invalid, "text is not a join token: it does not begin with %q", tokenPrefix)
+		return refuse("text is not a join token: it does not begin with %q", tokenPrefix)
 	case len(s) > MaxTokenLen:
-		return refuse(fault.Invalid, "join token is longer than %d characters", MaxTokenLen)
+		return refuse("join token is longer than %d characters", MaxTokenLen)
 	case strings.ContainsAny(body, " \t\r\n"):
-		return refuse(fault.Invalid, "join token is broken by white space: it must be one line")
+		return refuse("join token is broken by white space: it must be one line")
 	case len(body) < 4:
-		return refuse(fault.Invalid, "join token is cut off: only its first %d characters are there", len(s))
+		return refuse("join token is cut off: only its first %d characters are there", len(s))
 	}
 	head, err := tokenText.DecodeString(body[:4])
 	if err != nil {
-		return refuse(fault.Invalid, "join token is altered: it has characters that no token has")
+		return refuse("join token is altered: it has characters that no token has")
 	}
 	if head[0] != tokenVersion {
 		return nil, fault.New(fault.Unsupported, "join token is of version %d, this program reads version %d", head[0], tokenVersion).
@@ -186,20 +186,20 @@ func tokenBytes(s string) ([]byte, error) {
 	}
 	switch want := tokenText.EncodedLen(int(binary.BigEndian.Uint16(head[1:]))); {
 	case len(body) < want:
-		return refuse(fault.Invalid, "join token is cut off: %d of its %d characters are there", len(s), len(tokenPrefix)+want)
+		return refuse("join token is cut off: %d of its %d characters are there", len(s), len(tokenPrefix)+want)
 	case len(body) > want:
-		return refuse(fault.Invalid, "join token has %d characters too many", len(body)-want)
+		return refuse("join token has %d characters too many", len(body)-want)
 	}
 	b, err := tokenText.DecodeString(body)
 	if err != nil {
-		return refuse(fault.Invalid, "join token is altered: it has characters that no token has")
+		return refuse("join token is altered: it has characters that no token has")
 	}
 	if len(b) < tokenHead+tokenSum {
-		return refuse(fault.Invalid, "join token is malformed: it is too short to hold anything")
+		return refuse("join token is malformed: it is too short to hold anything")
 	}
 	sum := sha256.Sum256(b[:len(b)-tokenSum])
 	if !bytes.Equal(sum[:tokenSum], b[len(b)-tokenSum:]) {
-		return refuse(fault.Invalid, "join token is altered: its checksum does not fit")
+		return refuse("join token is altered: its checksum does not fit")
 	}
 	return b, nil
 }

@@ -201,7 +201,8 @@ func (a *Authority) sweepConnectors(now time.Time) error {
 }
 
 // sweepLeftovers goes by the files' own times, which the file system's clock
-// made, not ours.
+// made, not ours. The state folder itself may hold other parts' files: of what
+// lies directly in it only our own unfinished authority is touched.
 func (a *Authority) sweepLeftovers() error {
 	for _, sub := range []string{".", tokenFolder, connectorFolder} {
 		names, err := a.state.list(sub, "")
@@ -209,7 +210,7 @@ func (a *Authority) sweepLeftovers() error {
 			return fault.As(err, "list state folder")
 		}
 		for _, n := range names {
-			if !strings.Contains(n, tmpMark) {
+			if !strings.Contains(n, tmpMark) || sub == "." && !strings.HasPrefix(n, caFolder+tmpMark) {
 				continue
 			}
 			n = path.Join(sub, n)
