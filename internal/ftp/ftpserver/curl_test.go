@@ -9,29 +9,32 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"sallyport.dev/internal/testkit"
 )
 
 // TestCurl has curl carry files of awkward names both ways, in every mode.
 func TestCurl(t *testing.T) {
-	curl := need(t, "curl")
+	curl, env := testkit.Tool(t, "curl")
+	testkit.NoLeaks(t)
 	modes := map[string][]string{
 		"EPSV": nil, "PASV": {"--disable-epsv"}, "EPRT": {"--ftp-port", "-"}, "PORT": {"--ftp-port", "-", "--disable-eprt"},
 	}
 	for mode, options := range modes {
 		t.Run(mode, func(t *testing.T) {
 			s := newSite(t, nil, nil)
-			s.curlStory(curl, "127.0.0.1", options)
+			s.curlStory(curl, env, options)
 		})
 	}
 	t.Run("IPv6", func(t *testing.T) {
 		l, err := net.Listen("tcp", "[::1]:0")
 		if err != nil {
-			t.Skipf("this test needs IPv6 on loopback: %v", err)
+			testkit.Need(t, false, "IPv6 on loopback", "switch it on")
 		}
 		for _, options := range [][]string{nil, {"--ftp-port", "-"}} {
 			s := newSite(t, nil, nil)
 			s.serve(l)
-			s.curlStory(curl, "[::1]", options)
+			s.curlStory(curl, env, options)
 			if l, err = net.Listen("tcp", "[::1]:0"); err != nil {
 				t.Fatal(err)
 			}
@@ -40,7 +43,8 @@ func TestCurl(t *testing.T) {
 	})
 }
 
-func (s *site) curlStory(curl, _ string, options []string) {
+// curlStory runs one story against s; curl gets options beside its own.
+func (s *site) curlStory(curl string, env, options []string) {
 	t := s.t
 	t.Helper()
 	run := func(args ...string) []byte {
@@ -48,7 +52,7 @@ func (s *site) curlStory(curl, _ string, options []string) {
 		args = append(append([]string{"-sS", "--fail", "--max-time", "60", "--user", "anna:secret"}, options...), args...)
 		var stderr bytes.Buffer
 		cmd := exec.CommandContext(t.(*testing.T).Context(), curl, args...)
-		cmd.Stderr = &stderr
+		cmd.Stderr, cmd.Env = &stderr, env
 		out, err := cmd.Output()
 		if err != nil {
 			t.Fatalf("curl %s: %v: %s", strings.Join(args, " "), err, stderr.String())

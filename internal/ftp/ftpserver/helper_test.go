@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -258,21 +257,6 @@ func (c *client) put(command, content string) {
 		c.t.Fatal(err)
 	}
 	c.want("", 226)
-}
-
-// need finds a program, or skips the test in plain words where that is allowed.
-func need(t testing.TB, program string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	switch {
-	case err == nil:
-		return path
-	case os.Getenv("CI") == "true":
-		t.Fatalf("this test needs %s, and with CI=true nothing is skipped: %v", program, err)
-	default:
-		t.Skipf("this test needs %s, which is not installed", program)
-	}
-	return ""
 }
 
 func sum(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
