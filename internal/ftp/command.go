@@ -31,7 +31,7 @@ type Command struct {
 // argument is one byte. The error is a [*SyntaxError] that never quotes the
 // argument, which may be a password.
 func ParseCommand(line []byte) (Command, error) {
-	line = stripTelnet(line)
+	line = StripTelnet(line)
 	verb, arg, _ := bytes.Cut(line, []byte{' '})
 	if !validVerb(verb) {
 		return Command{}, &SyntaxError{
@@ -160,10 +160,10 @@ func intern(verb []byte) string {
 	return string(verb)
 }
 
-// stripTelnet drops Telnet commands from the start of a line. Where the synch's
-// data mark arrived as urgent data, the IAC before it is left alone in the
-// stream, and so is dropped alone.
-func stripTelnet(line []byte) []byte {
+// StripTelnet returns line without the Telnet commands at its start. Where the
+// synch's data mark arrived as urgent data, the IAC before it is left alone in
+// the stream, and so is dropped alone.
+func StripTelnet(line []byte) []byte {
 	for len(line) > 0 && line[0] >= telnetFirst {
 		n := 1
 		if line[0] == iac && len(line) > 1 && line[1] >= will && line[1] <= dont {
