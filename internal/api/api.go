@@ -44,9 +44,11 @@ type Connector struct {
 	ID        string    `json:"id"`
 	Location  string    `json:"location"`
 	Connected bool      `json:"connected"`
-	Since     time.Time `json:"since,omitzero"`     // of the present session
-	Address   string    `json:"address,omitempty"`  // its peer address
+	Since     time.Time `json:"since,omitzero"`    // of the present session
+	Address   string    `json:"address,omitempty"` // its peer address
+	Joined    time.Time `json:"joined,omitzero"`
 	Expires   time.Time `json:"expires,omitzero"`   // of its certificate
+	Revoked   time.Time `json:"revoked,omitzero"`   // zero if it is not
 	Links     int       `json:"links"`              // connections it keeps, idle ones included
 	Streams   int       `json:"streams"`            // of them in use
 	Mappings  []string  `json:"mappings,omitempty"` // as the connector has told
@@ -63,9 +65,9 @@ type Stream struct {
 	Out       int64     `json:"out"` // bytes to the plant
 }
 
-// Session is one session of a program with a gateway's SOCKS5 server or a site.
+// Session is one session of a connector with the gateway or of a client with a site.
 type Session struct {
-	Part      string    `json:"part"` // socks, or the site's name
+	Part      string    `json:"part"` // gateway, or site and its name
 	Principal string    `json:"principal,omitempty"`
 	Address   string    `json:"address"`
 	Since     time.Time `json:"since"`

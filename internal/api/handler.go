@@ -12,13 +12,13 @@ import (
 	"sallyport.dev/internal/netx"
 )
 
-// Handler answers on a control socket. A nil function is answered with a
-// refusal that says which part has it.
+// Handler answers on a control socket. Status and Sessions are required; the
+// others are a gateway's, and refused in words where there is none.
 type Handler struct {
 	Status     func() Status
+	Sessions   func() []Session
 	Connectors func() ([]Connector, error)
 	Streams    func() []Stream
-	Sessions   func() []Session
 	// Dial opens a connection for the owner of the socket.
 	Dial   func(ctx context.Context, req DialRequest) (net.Conn, error)
 	Logger *slog.Logger // nil: discard
@@ -44,10 +44,6 @@ func (h *Handler) Routes() http.Handler {
 		answer(w, h.Streams(), nil)
 	})
 	mux.HandleFunc("GET /v1/sessions", func(w http.ResponseWriter, _ *http.Request) {
-		if h.Sessions == nil {
-			refuse(w, fault.New(fault.Unsupported, "no SOCKS5 server and no site run here"))
-			return
-		}
 		answer(w, h.Sessions(), nil)
 	})
 	mux.HandleFunc("POST /v1/dial", h.dial)
