@@ -125,6 +125,15 @@ func (s *lastSession) Put(_ string, state *tls.ClientSessionState) {
 type markedConn struct {
 	net.Conn
 	ended atomic.Bool
+	write func([]byte) (int, error) // instead of Conn.Write, if set
+}
+
+// Write writes to the connection below.
+func (m *markedConn) Write(p []byte) (int, error) {
+	if m.write != nil {
+		return m.write(p)
+	}
+	return m.Conn.Write(p)
 }
 
 // Read reads from the connection below.

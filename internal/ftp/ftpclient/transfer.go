@@ -38,6 +38,8 @@ type transfer struct {
 	last *ftp.Reply  // the final reply, if the server gave it in place of a 150
 	stop func()      // ends the watch over ctx
 
+	queued int // what the kernel had still to send when that was last looked at
+
 	over   bool  // nothing more will be said about this transfer
 	result error // of the transfer; valid once over
 }
@@ -113,7 +115,11 @@ func (t *transfer) secure() error {
 	t.mark = &markedConn{Conn: t.raw}
 	secured := tls.Client(t.mark, t.c.tls)
 	t.data = secured
-	return t.c.handshake(t.ctx, secured)
+	if err := t.c.handshake(t.ctx, secured); err != nil {
+		return err
+	}
+	t.mark.write = t.writeRaw // from here on the stall timeout counts
+	return nil
 }
 
 // arm bounds the next read or write on the data connection by the stall timeout.
@@ -123,6 +129,38 @@ func (t *transfer) arm() {
 	if t.ctx.Err() != nil {
 		_ = t.raw.SetDeadline(longAgo)
 	}
+}
+
+// write sends p on the data connection, whatever time it takes as long as
+// something moves.
+func (t *transfer) write(p []byte) (int, error) {
+	if t.mark != nil {
+		return t.data.Write(p) // which comes back to writeRaw
+	}
+	return t.writeRaw(p)
+}
+
+// writeRaw writes below TLS, which does not survive a deadline: one that passed
+// while data was moving ends here.
+func (t *transfer) writeRaw(p []byte) (int, error) {
+	for sent := 0; ; {
+		t.arm()
+		n, err := t.raw.Write(p[sent:])
+		sent += n
+		if err == nil || !t.stalled(err) || !t.moving(int64(n)) {
+			return sent, err
+		}
+	}
+}
+
+// moving reports whether an upload that met the stall timeout is alive all the
+// same: n bytes were taken, or the kernel, whose buffers hold megabytes, has sent
+// some of what it had when this was last asked.
+func (t *transfer) moving(n int64) bool {
+	left, known := unsent(t.raw)
+	moved := known && left > 0 && (t.queued == 0 || left < t.queued)
+	t.queued = left
+	return n > 0 || moved
 }
 
 // stalled reports whether err is the stall timeout, rather than the end of the

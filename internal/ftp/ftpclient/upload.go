@@ -56,25 +56,12 @@ func (u *Upload) Write(p []byte) (int, error) {
 	if t.over {
 		return 0, u.ended()
 	}
-	for sent := 0; ; {
-		piece := p[sent:]
-		if t.mark != nil {
-			// TLS does not survive a deadline, so each has to be met.
-			piece = piece[:min(len(piece), 64<<10)]
-		}
-		t.arm()
-		n, err := t.data.Write(piece)
-		sent += n
-		u.n += int64(n)
-		switch {
-		case err == nil && sent == len(p):
-			return sent, nil
-		case err == nil:
-		case n > 0 && t.mark == nil && t.stalled(err): // slow, but moving
-		default:
-			return sent, t.fail(err)
-		}
+	n, err := t.write(p)
+	u.n += int64(n)
+	if err != nil {
+		return n, t.fail(err)
 	}
+	return n, nil
 }
 
 func (u *Upload) ended() error {
@@ -128,7 +115,7 @@ func (u *Upload) sendfile(tcp *net.TCPConn, f *os.File) error {
 		case err == nil && n < spliceStep:
 			return nil
 		case err == nil:
-		case n > 0 && t.stalled(err):
+		case t.stalled(err) && t.moving(n):
 			// It took longer than the timeout but moved. Where the kernel did not
 			// do it, more may have been read from the file than was sent.
 			if _, err := f.Seek(at+n, io.SeekStart); err != nil {
@@ -177,7 +164,6 @@ func (u *Upload) Commit() error {
 // whatever the server has still to say. A server's session tickets that nobody
 // reads would make our system answer with a reset, and the file's tail be lost.
 func (t *transfer) finish() error {
-	t.arm()
 	if secured, ok := t.data.(*tls.Conn); ok {
 		if err := secured.CloseWrite(); err != nil {
 			return err

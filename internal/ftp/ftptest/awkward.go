@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"sallyport.dev/internal/netx"
 )
@@ -62,6 +63,9 @@ type Quirks struct {
 	ControlLimit int
 	// NoCloseNotify ends data connections without TLS's last word.
 	NoCloseNotify bool
+	// Slow, if above 0, is the pause between pieces of data: an eighth of a
+	// download, 1 MiB of an upload.
+	Slow time.Duration
 	// KeepData never ends the data connection of a download and never reads that
 	// of an upload.
 	KeepData bool

@@ -1,6 +1,7 @@
 package ftptest
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -149,7 +150,12 @@ func (s *session) accept() (raw, data net.Conn, err error) {
 	}
 	data = raw
 	if s.private {
-		data = tls.Server(raw, s.a.TLS)
+		secured := tls.Server(raw, s.a.TLS)
+		if err := secured.Handshake(); err != nil {
+			s.a.forget(raw)
+			return nil, nil, s.reply(ftp.CodeNoDataConnection, "no TLS")
+		}
+		data = secured
 	}
 	return raw, data, nil
 }
@@ -170,7 +176,7 @@ func (s *session) send(content string) error {
 	if die != nil {
 		content = content[:min(die.After, len(content))]
 	}
-	if _, err := io.WriteString(data, content); err != nil {
+	if err := s.write(data, content); err != nil {
 		return s.reply(ftp.CodeTransferAborted, "you went away")
 	}
 	if die != nil {
@@ -211,7 +217,7 @@ func (s *session) receive(name, before string) error {
 	if die != nil {
 		from = io.LimitReader(data, int64(die.After))
 	}
-	b, err := io.ReadAll(from)
+	b, err := s.read(from)
 	if die != nil {
 		s.keepPartial(name, before+string(b))
 		return s.die(raw, die)
@@ -225,6 +231,40 @@ func (s *session) receive(name, before string) error {
 		return err
 	}
 	return s.chatter(ftp.CodeTransferComplete, "stored")
+}
+
+// write sends a file's content at the pace that is set.
+func (s *session) write(to io.Writer, content string) error {
+	piece := len(content)
+	if s.a.Quirks.Slow > 0 {
+		piece = len(content)/8 + 1
+	}
+	for content != "" {
+		n := min(piece, len(content))
+		if _, err := io.WriteString(to, content[:n]); err != nil {
+			return err
+		}
+		if content = content[n:]; content != "" {
+			<-time.After(s.a.Quirks.Slow)
+		}
+	}
+	return nil
+}
+
+// read reads to the end at the pace that is set.
+func (s *session) read(from io.Reader) ([]byte, error) {
+	if s.a.Quirks.Slow <= 0 {
+		return io.ReadAll(from)
+	}
+	var b bytes.Buffer
+	for {
+		if _, err := io.CopyN(&b, from, 1<<20); errors.Is(err, io.EOF) {
+			return b.Bytes(), nil
+		} else if err != nil {
+			return b.Bytes(), err
+		}
+		<-time.After(s.a.Quirks.Slow)
+	}
 }
 
 func (s *session) keepPartial(name, content string) {
