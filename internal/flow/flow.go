@@ -185,7 +185,7 @@ func (f *Flow) check() error {
 }
 
 func name(n int, names ...string) string {
-	if n < len(names) {
+	if n >= 0 && n < len(names) {
 		return names[n]
 	}
 	return "unknown"

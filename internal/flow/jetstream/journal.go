@@ -1,0 +1,299 @@
+package jetstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"sallyport.dev/internal/fault"
+	"sallyport.dev/internal/flow"
+)
+
+// record makes the write of a transfer's record. A revision of zero means that
+// there must be none yet.
+func record(t *flow.Transfer, rev uint64) (*write, error) {
+	if err := checkID(t.ID); err != nil {
+		return nil, err
+	}
+	b, err := json.Marshal(t)
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "write down transfer %s", t.ID)
+	}
+	return &write{subject: recordPrefix + t.ID, data: b, expect: &rev}, nil
+}
+
+func taskOf(id string) *write {
+	var none uint64 // no task may be there: a transfer has one
+	return &write{subject: taskPrefix + id, expect: &none}
+}
+
+// Claim implements [flow.Journal]. The records come first: a crash before the tasks
+// are queued leaves claims that the next start queues tasks for.
+func (j *Journal) Claim(ctx context.Context, ts []flow.Transfer) ([]flow.Claim, error) {
+	out := make([]flow.Claim, len(ts))
+	var fresh []*write
+	var index []int
+	for i := range ts {
+		old, rev, err := j.read(ctx, ts[i].ID)
+		if err == nil {
+			out[i] = flow.Claim{Transfer: old}
+			continue
+		}
+		if fault.KindOf(err) != fault.NotFound {
+			return nil, err
+		}
+		w, err := record(&ts[i], rev)
+		if err != nil {
+			return nil, err
+		}
+		fresh, index = append(fresh, w), append(index, i)
+	}
+	if err := j.transfers.store(ctx, fresh...); err != nil {
+		return nil, err
+	}
+	var tasks []string
+	for n, w := range fresh {
+		i := index[n]
+		switch {
+		case isWrongSequence(w.err): // somebody else was quicker
+			old, _, err := j.read(ctx, ts[i].ID)
+			if err != nil {
+				return nil, err
+			}
+			out[i] = flow.Claim{Transfer: old}
+		case w.err != nil:
+			return nil, j.fail(w.err, "claim %s", ts[i].ID)
+		default:
+			out[i] = flow.Claim{New: true, Transfer: ts[i]}
+			out[i].Transfer.Rev = w.seq
+			if ts[i].Open() {
+				tasks = append(tasks, ts[i].ID)
+			}
+		}
+	}
+	return out, j.queue(ctx, tasks)
+}
+
+// read returns a record. If there is none, the revision is what a new one must
+// expect: zero, or that of a marker.
+func (j *Journal) read(ctx context.Context, id string) (t flow.Transfer, rev uint64, err error) {
+	if err := checkID(id); err != nil {
+		return t, 0, err
+	}
+	m, err := j.records.GetLastMsgForSubject(ctx, recordPrefix+id)
+	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return t, 0, j.fail(err, "read transfer %s", id)
+	}
+	if err != nil || isMarker(m) {
+		if m != nil {
+			rev = m.Sequence
+		}
+		return t, rev, fault.New(fault.NotFound, "there is no transfer %q", id).WithHint("sallyport transfer list")
+	}
+	t, err = decode(m)
+	return t, m.Sequence, err
+}
+
+func decode(m *jetstream.RawStreamMsg) (t flow.Transfer, err error) {
+	if err := json.Unmarshal(m.Data, &t); err != nil {
+		return t, fault.Wrap(fault.Internal, err, "read %q from the journal", m.Subject)
+	}
+	t.Rev = m.Sequence
+	return t, nil
+}
+
+// isMarker reports whether a message says that a record is gone.
+func isMarker(m *jetstream.RawStreamMsg) bool {
+	return m.Header.Get("KV-Operation") != "" || m.Header.Get("Nats-Marker-Reason") != ""
+}
+
+// Get implements [flow.Journal].
+func (j *Journal) Get(ctx context.Context, id string) (flow.Transfer, error) {
+	t, _, err := j.read(ctx, id)
+	return t, err
+}
+
+// Update implements [flow.Journal].
+func (j *Journal) Update(ctx context.Context, t *flow.Transfer) error {
+	if t.Rev == 0 {
+		return flow.Stale(t.ID)
+	}
+	w, err := record(t, t.Rev)
+	if err != nil {
+		return err
+	}
+	if err := j.transfers.store(ctx, w); err != nil {
+		return err
+	}
+	if isWrongSequence(w.err) {
+		return flow.Stale(t.ID)
+	}
+	if w.err != nil {
+		return j.fail(w.err, "write down transfer %s", t.ID)
+	}
+	t.Rev = w.seq
+	return nil
+}
+
+// Queue implements [flow.Journal].
+func (j *Journal) Queue(ctx context.Context, ids []string) error {
+	var known []string
+	for _, id := range ids {
+		_, _, err := j.read(ctx, id)
+		switch {
+		case err == nil:
+			known = append(known, id)
+		case fault.KindOf(err) != fault.NotFound:
+			return err
+		}
+	}
+	return j.queue(ctx, known)
+}
+
+// queue puts tasks that are not there.
+func (j *Journal) queue(ctx context.Context, ids []string) error {
+	ws := make([]*write, 0, len(ids))
+	for _, id := range ids {
+		ws = append(ws, taskOf(id))
+	}
+	if len(ws) == 0 {
+		return nil
+	}
+	if err := j.tasks.store(ctx, ws...); err != nil {
+		return err
+	}
+	for i, w := range ws {
+		if w.err != nil && !isWrongSequence(w.err) { // wrong sequence: it is there
+			return j.fail(w.err, "queue transfer %s", ids[i])
+		}
+	}
+	return nil
+}
+
+// Bury implements [flow.Journal]. The record comes first, since it is what counts;
+// of a dead letter that a crash kept from being published the record is left.
+func (j *Journal) Bury(ctx context.Context, t *flow.Transfer) error {
+	if err := j.Update(ctx, t); err != nil {
+		return err
+	}
+	b, err := json.Marshal(t)
+	if err != nil {
+		return fault.Wrap(fault.Internal, err, "write down dead letter %s", t.ID)
+	}
+	w := &write{subject: deadPrefix + t.ID, data: b}
+	if err := j.dead.store(ctx, w); err != nil {
+		return err
+	}
+	if w.err != nil {
+		return j.fail(w.err, "publish dead letter %s", t.ID)
+	}
+	return nil
+}
+
+// Revive implements [flow.Journal].
+func (j *Journal) Revive(ctx context.Context, t *flow.Transfer) error {
+	if err := j.Update(ctx, t); err != nil {
+		return err
+	}
+	dead, err := j.js.Stream(ctx, "dead")
+	if err == nil {
+		err = dead.Purge(ctx, jetstream.WithPurgeSubject(deadPrefix+t.ID))
+	}
+	if err != nil {
+		return j.fail(err, "take back dead letter %s", t.ID)
+	}
+	if !t.Open() {
+		return nil
+	}
+	return j.queue(ctx, []string{t.ID})
+}
+
+// Forget implements [flow.Journal]. A record gives way to a marker that ends by
+// itself.
+func (j *Journal) Forget(ctx context.Context, ids []string) error {
+	var past, markers []*write
+	for _, id := range ids {
+		t, rev, err := j.read(ctx, id)
+		if fault.KindOf(err) == fault.NotFound {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		b, err := json.Marshal(&t)
+		if err != nil {
+			return fault.Wrap(fault.Internal, err, "write down transfer %s", id)
+		}
+		past = append(past, &write{subject: pastPrefix + id, data: b})
+		markers = append(markers, &write{subject: recordPrefix + id, expect: &rev,
+			header: nats.Header{"KV-Operation": {"PURGE"}, "Nats-TTL": {markerLife.String()}}})
+	}
+	for _, s := range []struct {
+		c  *committer
+		ws []*write
+	}{{j.past, past}, {j.transfers, markers}} {
+		if len(s.ws) == 0 {
+			continue
+		}
+		if err := s.c.store(ctx, s.ws...); err != nil {
+			return err
+		}
+		for _, w := range s.ws {
+			if w.err != nil && !isWrongSequence(w.err) { // wrong sequence: it has changed, and stays
+				return j.fail(w.err, "forget %q", w.subject)
+			}
+		}
+	}
+	return nil
+}
+
+// List implements [flow.Journal]. Pages go by revision.
+func (j *Journal) List(ctx context.Context, q flow.Query) (flow.Page, error) {
+	var p flow.Page
+	var seq uint64
+	if q.After != "" {
+		n, err := strconv.ParseUint(q.After, 10, 63)
+		if err != nil {
+			return p, fault.Wrap(fault.Invalid, err, "read page %.40q", q.After).WithHint("pages are asked for with the page before's next")
+		}
+		seq = n
+	}
+	stream, prefix := j.records, recordPrefix
+	if q.Past {
+		stream, prefix = j.history, pastPrefix
+	}
+	subject := prefix + "*.*"
+	if q.Flow != "" {
+		subject = prefix + flow.Token(q.Flow) + ".*"
+	}
+	for {
+		m, err := stream.GetMsg(ctx, seq+1, jetstream.WithGetMsgSubject(subject))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return p, nil
+		}
+		if err != nil {
+			return p, j.fail(err, "list transfers")
+		}
+		if isMarker(m) || !strings.HasPrefix(m.Subject, prefix) {
+			seq = m.Sequence
+			continue
+		}
+		t, err := decode(m)
+		if err != nil {
+			return p, err
+		}
+		if q.Wants(&t) {
+			if len(p.Transfers) == q.PageSize() {
+				p.Next = strconv.FormatUint(seq, 10)
+				return p, nil
+			}
+			p.Transfers = append(p.Transfers, t)
+		}
+		seq = m.Sequence
+	}
+}
