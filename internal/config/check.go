@@ -11,6 +11,7 @@ import (
 type checker struct {
 	doc    *Document
 	faults Faults
+	bad    map[string]bool // paths that the decoder found fault with
 	listen []listener
 }
 
@@ -20,18 +21,26 @@ type listener struct {
 }
 
 func (c *checker) fault(path, hint, format string, args ...any) {
-	c.faults = append(c.faults, c.doc.Fault(path, hint, format, args...))
+	c.add(path, c.doc.Fault(path, hint, format, args...))
 }
 
 func (c *checker) warn(path, hint, format string, args ...any) {
 	f := c.doc.Fault(path, hint, format, args...)
 	f.Warning = true
-	c.faults = append(c.faults, f)
+	c.add(path, f)
+}
+
+// add reports f, unless the value at path could not even be read: then what is
+// looked at here is a default.
+func (c *checker) add(path string, f Fault) {
+	if !c.bad[path] {
+		c.faults = append(c.faults, f)
+	}
 }
 
 func (c *checker) document() {
 	d := c.doc
-	if len(d.Sites) == 0 && d.Gateway == nil && d.Connector == nil && len(d.Flows) == 0 {
+	if len(c.bad) == 0 && len(d.Sites) == 0 && d.Gateway == nil && d.Connector == nil && len(d.Flows) == 0 {
 		c.fault("", "write at least one of sites, gateway, connector and flows", "the document names no part to run")
 	}
 	c.folder("state", d.State)
@@ -61,7 +70,7 @@ func (c *checker) once(first map[string]int, name, path, what string, i int) {
 	}
 	if j, twice := first[name]; twice {
 		at := c.doc.Pos(strings.Replace(path, fmt.Sprintf("[%d]", i), fmt.Sprintf("[%d]", j), 1))
-		c.fault(path, "give each one a name of its own", "%s %s is there already, in line %d", what, quote(name), at.Line)
+		c.fault(path, "keep one, or name it otherwise", "%s %s is there already, in line %d", what, quote(name), at.Line)
 		return
 	}
 	first[name] = i
@@ -92,6 +101,9 @@ func (c *checker) folder(path, s string) {
 
 // listens checks an address to listen on against those before it.
 func (c *checker) listens(path string, a Address) {
+	if c.bad[path] {
+		return
+	}
 	for _, l := range c.listen {
 		if a.Port != 0 && a.Port == l.Port && sameHost(a, l.Address) {
 			c.fault(path, "give each listener a port of its own", "%s is taken already by %s (%s)", a, c.doc.places.shown(l.path), l.Address)

@@ -92,13 +92,13 @@ func Parse(file string, text []byte) (*Document, error) {
 
 func check(file string, text []byte) (*Document, Faults) {
 	doc := &Document{File: file, places: newPlaces(), lines: strings.Split(string(text), "\n")}
-	d := &decoder{file: file, places: doc.places}
+	d := &decoder{file: file, places: doc.places, bad: map[string]bool{}}
 	d.document(text, &doc.written)
-	again := &decoder{file: file, places: newPlaces()}
+	again := &decoder{file: file, places: newPlaces(), bad: map[string]bool{}}
 	again.document(text, &doc.Config) // structs of its own to fill the defaults into
 	doc.defaults()
 	if !d.broken {
-		c := &checker{doc: doc}
+		c := &checker{doc: doc, bad: d.bad}
 		c.document()
 		d.faults = append(d.faults, c.faults...)
 	}

@@ -19,7 +19,8 @@ type decoder struct {
 	file   string
 	places places
 	faults Faults
-	broken bool // the text has no tree to check further
+	bad    map[string]bool // paths that have a fault
+	broken bool            // the text has no tree to check further
 }
 
 // A type that can be written in more than one form decodes itself.
@@ -31,6 +32,7 @@ type decodes interface {
 type chooses interface{ Choices() []string }
 
 func (d *decoder) fault(at Pos, path, hint, format string, args ...any) {
+	d.bad[path] = true
 	d.faults = append(d.faults, Fault{
 		File: d.file, Pos: at, Path: d.places.shown(path), Problem: fmt.Sprintf(format, args...), Hint: hint,
 	})
@@ -134,8 +136,11 @@ func (d *decoder) mapping(n ast.Node, v reflect.Value, path string) {
 			continue
 		}
 		seen[key] = at
+		before := len(d.faults)
 		d.into(it.Value(), v.FieldByIndex(f.index), to)
-		d.bounds(it.Value(), f, v.FieldByIndex(f.index), to)
+		if f.min != "" && len(d.faults) == before {
+			d.bounds(it.Value(), f, v.FieldByIndex(f.index), to)
+		}
 	}
 	for _, f := range fields {
 		if _, ok := seen[f.key]; f.need && !ok {
@@ -210,18 +215,9 @@ func (d *decoder) name(n ast.Node, path string) {
 
 // bounds holds a value that was written to the bounds of its field.
 func (d *decoder) bounds(n ast.Node, f field, v reflect.Value, path string) {
-	if f.min == "" || v.IsZero() && !isZeroText(n) {
-		return // without bounds, or not decoded
-	}
-	low, high, got := limit(f.min, v), limit(f.max, v), number(v)
-	if got < low || got > high {
+	if got := number(v); got < limit(f.min, v) || got > limit(f.max, v) {
 		d.fault(position(n), path, "", "must be from %s to %s", f.min, f.max)
 	}
-}
-
-func isZeroText(n ast.Node) bool {
-	text, ok := scalarText(n)
-	return ok && len(text) > 0 && text[0] == '0'
 }
 
 func number(v reflect.Value) int64 {

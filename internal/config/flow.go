@@ -71,8 +71,8 @@ type LocalFolder struct {
 // Ready says when a file in the source is taken for complete.
 type Ready struct {
 	When ReadyWhen     `yaml:"when" help:"unchanged looks twice and wants the same size and time, always takes a file at once"`
-	For  time.Duration `yaml:"for" min:"0s" max:"24h" help:"time between the two looks of unchanged, such as 5s"`
-	Age  time.Duration `yaml:"age" min:"0s" max:"8760h" help:"a file must have been changed at least so long ago"`
+	For  time.Duration `yaml:"for" min:"100ms" max:"24h" help:"time between the two looks of unchanged, such as 5s"`
+	Age  time.Duration `yaml:"age" min:"1s" max:"8760h" help:"a file must have been changed at least so long ago"`
 }
 
 // ReadyWhen is the rule by which a file is taken for complete.

@@ -25,7 +25,7 @@ func (c *checker) flows() {
 			c.sink(fmt.Sprintf("%s.sinks[%d]", at, j), s, f.Source)
 		}
 		if f.Retry.Max < f.Retry.First {
-			c.fault(at+".retry.max", "write the longest delay, at least "+f.Retry.First.String(), "is shorter than the first delay")
+			c.fault(at+".retry.max", "write the longest delay, at least "+durationText(f.Retry.First), "is shorter than the first delay")
 		}
 	}
 }
@@ -163,7 +163,7 @@ func (c *checker) location(at string, s FTPServer) {
 		return
 	}
 	n := c.doc.Connector
-	if n == nil || n.Location == "" {
+	if n == nil || !plainKey(n.Location) {
 		return
 	}
 	if n.Location != s.Location {
@@ -220,7 +220,7 @@ func (c *checker) expression(at, text string, err error) {
 			f.Column = from + ee.Column - 1
 		}
 	}
-	c.faults = append(c.faults, f)
+	c.add(at, f)
 }
 
 func (c *checker) journal() {
@@ -237,6 +237,6 @@ func (c *checker) journal() {
 		}
 	}
 	if !j.Embedded && !slices.Contains([]int{1, 3, 5}, j.Replicas) {
-		c.fault("journal.replicas", "write 1, 3 or 5", "%d copies cannot agree better than one fewer", j.Replicas)
+		c.fault("journal.replicas", "3 outlive the loss of one server, 5 of two", "a cluster keeps 1, 3 or 5 copies, not %d", j.Replicas)
 	}
 }

@@ -13,8 +13,11 @@ import (
 )
 
 // maxDepth bounds how deep a document may nest. A whole one needs six levels; the
-// YAML parser calls itself for each.
-const maxDepth = 32
+// YAML parser calls itself for each. Where quotes are misjudged, maxOpen does it.
+const (
+	maxDepth = 32
+	maxOpen  = 2000 // brackets open at once, those in quotes and comments included
+)
 
 // document reads text into c, and reports every fault that the types of c can see.
 func (d *decoder) document(text []byte, c *Config) {
@@ -59,16 +62,17 @@ func unreadable(text []byte) (problem, hint string) {
 		return "the document is not UTF-8", "save it as UTF-8, without NUL bytes"
 	case strings.IndexByte(string(text), 0) >= 0:
 		return "the document has a NUL byte", "save it as UTF-8, not UTF-16"
-	case nesting(text) > maxDepth:
+	case nesting(text) > maxDepth || allOpen(text) > maxOpen:
 		return fmt.Sprintf("the document nests deeper than %d levels", maxDepth), "check brackets and indentation"
 	}
 	return "", ""
 }
 
-// nesting returns a bound of how deep text nests: the most brackets that are open
-// at once, or indicators at the head of one line, or steps of indentation.
+// nesting returns a bound of how deep text nests: brackets that are open at once,
+// indicators at the head of one line, and steps of indentation, all together.
 func nesting(text []byte) int {
-	deepest, open := 0, 0
+	deepest := 0
+	var br brackets
 	var indents []int
 	for line := range strings.Lines(string(text)) {
 		body := strings.TrimLeft(line, " ")
@@ -76,23 +80,65 @@ func nesting(text []byte) int {
 		for strings.HasPrefix(body, "- ") || strings.HasPrefix(body, "? ") {
 			body, heads = strings.TrimLeft(body[2:], " "), heads+1
 		}
-		if open == 0 && strings.TrimSpace(body) != "" {
+		if br.open == 0 && br.quote == 0 && strings.TrimSpace(body) != "" {
 			for len(indents) > 0 && indents[len(indents)-1] >= indent {
 				indents = indents[:len(indents)-1]
 			}
 			indents = append(indents, indent)
 		}
-		for _, r := range line {
-			switch r {
-			case '[', '{':
-				open++
-			case ']', '}':
-				open = max(0, open-1)
-			}
-			deepest = max(deepest, open+len(indents)+heads)
-		}
+		deepest = max(deepest, br.line(line)+len(indents)+heads)
 	}
 	return deepest
+}
+
+// allOpen returns the most brackets open at once, wherever they stand.
+func allOpen(text []byte) int {
+	open, most := 0, 0
+	for _, b := range text {
+		switch b {
+		case '[', '{':
+			open++
+			most = max(most, open)
+		case ']', '}':
+			open = max(0, open-1)
+		}
+	}
+	return most
+}
+
+// brackets counts the brackets that are open in a text, those in quotes and
+// comments left out.
+type brackets struct {
+	open  int
+	quote rune // the quote that is open, or 0
+}
+
+// line reads one more line and returns the most brackets open at once in it.
+func (b *brackets) line(s string) int {
+	most, before := b.open, ' '
+	for _, r := range s {
+		head := strings.ContainsRune(" [{,:\"'", before) // where a quote or comment can begin
+		switch {
+		case b.quote == '"' && before == '\\' && r != '\n':
+			before = 0 // escaped: neither a quote nor a backslash that escapes
+			continue
+		case b.quote != 0:
+			if r == b.quote {
+				b.quote = 0
+			}
+		case (r == '"' || r == '\'') && head:
+			b.quote = r
+		case r == '#' && before == ' ':
+			return most
+		case r == '[' || r == '{':
+			b.open++
+			most = max(most, b.open)
+		case r == ']' || r == '}':
+			b.open = max(0, b.open-1)
+		}
+		before = r
+	}
+	return most
 }
 
 // parse turns text into a tree. A panic of the parser, which random text has

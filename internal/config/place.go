@@ -42,11 +42,11 @@ func (p places) shown(path string) string {
 	var b strings.Builder
 	for rest := path; rest != ""; {
 		open := strings.IndexByte(rest, '[')
-		if open < 0 {
-			b.WriteString(rest)
+		end := open + strings.IndexByte(rest[max(open, 0):], ']') + 1
+		if open < 0 || end <= open {
+			b.WriteString(rest) // no index follows; an unknown key may have brackets
 			break
 		}
-		end := open + strings.IndexByte(rest[open:], ']') + 1
 		if name, ok := p.names[path[:len(path)-len(rest)+end]]; ok {
 			b.WriteString(rest[:open] + "." + name)
 		} else {
