@@ -34,17 +34,14 @@ type site struct {
 	net  netx.Network // what clients dial through
 }
 
-// newSite serves a fresh folder to anna (password "secret") and to guest (any
-// password, read-only), over loopback or, if n is given, over n.
-func newSite(t testing.TB, n *memnet.Network, change func(*ftpserver.Server)) *site {
-	t.Helper()
-	dir := t.TempDir()
+// newServer serves dir to anna (password "secret") and, read-only, to guest (any
+// password).
+func newServer(dir string) (*ftpserver.Server, *filetree.Tree, error) {
 	tree, err := filetree.Open(dir)
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
-	s := &site{t: t, dir: dir, net: netx.System{}}
-	s.srv = &ftpserver.Server{
+	return &ftpserver.Server{
 		Authenticate: func(_ context.Context, l ftpserver.Login) (ftpserver.Account, error) {
 			switch {
 			case l.User == "anna" && l.Password.Equal(secret.New("secret")):
@@ -56,23 +53,34 @@ func newSite(t testing.TB, n *memnet.Network, change func(*ftpserver.Server)) *s
 			}
 		},
 		Timeouts: ftpserver.Timeouts{BadLogin: time.Millisecond},
+	}, tree, nil
+}
+
+// newSite is newServer with a fresh folder, over loopback or, if n is given, over n.
+func newSite(t testing.TB, n *memnet.Network, change func(*ftpserver.Server)) *site {
+	t.Helper()
+	s := &site{t: t, dir: t.TempDir(), net: netx.System{}}
+	srv, tree, err := newServer(s.dir)
+	if err != nil {
+		t.Fatal(err)
 	}
+	s.srv = srv
 	if n != nil {
 		s.net, s.srv.Network = n, n
 	}
 	if change != nil {
 		change(s.srv)
 	}
+	t.Cleanup(func() { // registered first, so that the server is gone by then
+		if err := tree.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	l, err := s.net.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.serve(l)
-	t.Cleanup(func() {
-		if err := tree.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	return s
 }
 
