@@ -55,11 +55,15 @@ func (c *checker) document() {
 // name checks the name of a part. It goes into subjects of the journal, folder
 // names and command lines, so its letters are few.
 func (c *checker) name(path, what, name string) {
-	if name == "" {
-		return
+	if name != "" && (len(name) > 63 || !plainKey(name) || strings.ContainsAny(name[:1], "-_")) {
+		c.fault(path, "write up to 63 letters, digits, '-' and '_', a letter or digit first", "%s can be no name of %s", quote(name), what)
 	}
-	if len(name) > 64 || !plainKey(name) || strings.ContainsAny(name[:1], "-_") {
-		c.fault(path, "write up to 64 letters, digits, '-' and '_', a letter or digit first", "%s can be no name of %s", quote(name), what)
+}
+
+// locationName checks the name of a location, which may have dots too.
+func (c *checker) locationName(path, name string) {
+	if name != "" && (len(name) > 63 || !plainKey(strings.ReplaceAll(name, ".", "")) || strings.ContainsAny(name[:1], ".-_")) {
+		c.fault(path, "write up to 63 letters, digits, '.', '-' and '_', a letter or digit first", "%s can be no name of a location", quote(name))
 	}
 }
 

@@ -156,14 +156,14 @@ func (c *checker) location(at string, s FTPServer) {
 	if s.Location == "" {
 		return
 	}
-	c.name(at+".location", "a location", s.Location)
+	c.locationName(at+".location", s.Location)
 	if c.doc.Gateway == nil {
 		c.fault(at+".location", "write the gateway in this document too, or remove location to dial the server directly",
 			"locations are reached through a gateway, and this document has none")
 		return
 	}
 	n := c.doc.Connector
-	if n == nil || !plainKey(n.Location) {
+	if n == nil || n.Location == "" || strings.Contains(n.Location, " ") {
 		return
 	}
 	if n.Location != s.Location {

@@ -100,7 +100,7 @@ type Active struct {
 // down. Exactly one of Allow and Deny is set. Subjects are account names,
 // "@group", "*" (every account) and "?" (anonymous).
 type Rule struct {
-	Allow       []string     `yaml:"allow" help:"whom the rule allows: accounts, \"@group\", \"*\" everybody, \"?\" anonymous"`
+	Allow       []string     `yaml:"allow" help:"whom the rule allows: accounts, \"@group\", \"*\" every account, \"?\" anonymous"`
 	Deny        []string     `yaml:"deny" help:"whom the rule denies: accounts, \"@group\", \"*\" everybody, \"?\" anonymous"`
 	Path        string       `yaml:"path" help:"virtual folder from which the rule holds, such as /public; without it everywhere"`
 	Permissions []Permission `yaml:"permissions" need:"yes" help:"what is allowed or denied: read, write"`

@@ -115,7 +115,7 @@ func (c *checker) connector() {
 			c.once(first, strings.ToLower(g.String()), at, "gateway", i)
 		}
 	}
-	c.name("connector.location", "a location", n.Location)
+	c.locationName("connector.location", n.Location)
 	for i, m := range n.Mappings {
 		at := fmt.Sprintf("connector.mappings[%d]", i)
 		c.mapping(at, m)
