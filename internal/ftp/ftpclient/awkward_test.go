@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"sallyport.dev/internal/ftp/ftpclient"
 	"sallyport.dev/internal/ftp/ftptest"
 	"sallyport.dev/internal/memnet"
+	"sallyport.dev/internal/netx"
 	"sallyport.dev/internal/secret"
 	"sallyport.dev/internal/testkit"
 )
@@ -34,7 +37,8 @@ func onAwkward(t *testing.T, a *ftptest.Awkward, f func(t *testing.T, cfg ftpcli
 	synctest.Test(t, func(t *testing.T) {
 		n := &memnet.Network{}
 		a.Network = n
-		cfg := ftpclient.Config{Dial: n.Dial, Addr: a.Start(t), User: "me", Password: secret.New("geheim")}
+		ours := &openConns{}
+		cfg := ftpclient.Config{Dial: ours.over(n.Dial), Addr: a.Start(t), User: "me", Password: secret.New("geheim")}
 		if pool != nil {
 			cfg.Security = ftpclient.Explicit
 			cfg.TLS = &tls.Config{RootCAs: pool.Pool, MinVersion: tls.VersionTLS12, Time: certTime}
@@ -43,10 +47,40 @@ func onAwkward(t *testing.T, a *ftptest.Awkward, f func(t *testing.T, cfg ftpcli
 		<-time.After(time.Minute) // of fake time: whatever the server was about, it is over
 		synctest.Wait()
 		if n := a.Open(); n != 0 {
-			t.Errorf("%d connections left open", n)
+			t.Errorf("the server has %d connections open", n)
+		}
+		if n := ours.n.Load(); n != 0 {
+			t.Errorf("the client left %d connections open", n)
 		}
 	})
 }
+
+// openConns counts the connections of a client that are neither closed nor reset.
+type openConns struct{ n atomic.Int64 }
+
+func (o *openConns) over(dial netx.DialFunc) netx.DialFunc {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		mc, ok := nc.(*memnet.Conn)
+		if !ok {
+			return nil, fmt.Errorf("%T is not of memnet", nc)
+		}
+		o.n.Add(1)
+		return &countedConn{Conn: mc, closed: func() { o.n.Add(-1) }}, nil
+	}
+}
+
+type countedConn struct {
+	*memnet.Conn
+	once   sync.Once
+	closed func()
+}
+
+func (c *countedConn) Close() error { c.once.Do(c.closed); return c.Conn.Close() }
+func (c *countedConn) Reset() error { c.once.Do(c.closed); return c.Conn.Reset() }
 
 // tlsPlease asks onAwkward for TLS.
 var tlsPlease = &tls.Config{MinVersion: tls.VersionTLS13}
@@ -243,7 +277,7 @@ func dieInTransfers(t *testing.T, cfg ftpclient.Config, content string, d *ftpte
 	})
 	dialIn(t, cfg, func(c *ftpclient.Conn) {
 		// The reply decides about uploads: the client can not see what arrived.
-		err := write(t.Context(), c, "up", strings.Repeat(content, 30000), 0)
+		err := write(t.Context(), c, "up", strings.Repeat(content, 6000), 0)
 		if err == nil {
 			t.Errorf("an upload cut after %d bytes was confirmed", d.After)
 		}

@@ -189,7 +189,7 @@ func (s *session) send(content string) error {
 	if s.private && s.a.Quirks.NoCloseNotify {
 		err = raw.Close()
 	} else {
-		err = data.Close()
+		err = s.linger(raw, data)
 	}
 	if err != nil && !errors.Is(err, net.ErrClosed) {
 		return s.reply(ftp.CodeTransferAborted, "you went away")
@@ -198,6 +198,25 @@ func (s *session) send(content string) error {
 		return nil
 	}
 	return s.chatter(ftp.CodeTransferComplete, "sent")
+}
+
+// linger ends a download and says nothing before the client has closed its end,
+// too: to a client that waits for the reply first this costs 40 ms with vsftpd, and
+// the file here.
+func (s *session) linger(raw, data net.Conn) error {
+	if secured, ok := data.(*tls.Conn); ok {
+		if err := secured.CloseWrite(); err != nil {
+			return err
+		}
+	}
+	if _, err := netx.CloseWrite(raw); err != nil {
+		return err
+	}
+	if err := raw.SetReadDeadline(time.Now().Add(dataPatience)); err != nil {
+		return err
+	}
+	_, err := io.Copy(io.Discard, raw)
+	return err
 }
 
 // receive serves an upload.
