@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"sallyport.dev/internal/ftp/ftpserver"
 	"sallyport.dev/internal/testkit"
 )
 
@@ -47,4 +48,30 @@ func describe(b *strings.Builder, c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		describe(b, sub)
 	}
+}
+
+// TestReferenceFTPCommands holds docs/reference/ftp-commands.md to the site's
+// command table.
+func TestReferenceFTPCommands(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# What a site answers\n\nMade from the server's own table: `make docs` writes it.\n\n")
+	b.WriteString("| command | does | specified in RFC | before login | during a transfer | writes |\n|---|---|---|---|---|---|\n")
+	mark := map[bool]string{true: "yes", false: ""}
+	var refused []ftpserver.CommandInfo
+	for _, c := range ftpserver.Commands() {
+		if !c.Served {
+			refused = append(refused, c)
+			continue
+		}
+		name := "`" + strings.ReplaceAll(c.Syntax, "|", "\\|") + "`"
+		if c.Alias != "" {
+			name += " (" + c.Alias + ")"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", name, c.Does, c.RFC, mark[!c.Login], mark[c.During], mark[c.Writes])
+	}
+	b.WriteString("\n## Refused in words\n\n| command | specified in RFC | the client is told |\n|---|---|---|\n")
+	for _, c := range refused {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", c.Verb, c.RFC, c.Why)
+	}
+	testkit.Golden(t, filepath.Join(testkit.ModuleRoot(t), "docs", "reference", "ftp-commands.md"), []byte(b.String()))
 }
