@@ -367,7 +367,7 @@ func (w *watcher) finalLocked(line []byte, code ftp.Code, text string) {
 			w.outOfStepLocked("the server announces a port that nobody asked for: %d %.200q", code, text)
 		case code != ftp.CodeUnavailable: // 421 comes whenever the server has had enough
 			w.hooks.cancel()
-			w.eventLocked(slog.LevelWarn, "FTP reply without a command", fault.New(fault.Invalid, "reply %d %.200q", code, text))
+			w.eventLocked(slog.LevelInfo, "FTP reply without a command", fault.New(fault.Invalid, "reply %d %.200q", code, text))
 		}
 		return
 	}
