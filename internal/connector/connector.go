@@ -55,6 +55,7 @@ type Connector struct {
 
 	rules    []rule
 	instance frame.ID
+	pinholes *pinholes
 
 	mu      sync.Mutex // guards the following
 	state   []GatewayState
@@ -115,6 +116,7 @@ func (c *Connector) Run(ctx context.Context) error {
 		return fault.New(fault.Invalid, "no gateway to connect to").WithHint("set connector.gateways, or join with a token")
 	}
 	c.rules = rules
+	c.pinholes = c.newPinholeTable()
 	rand.Read(c.instance[:]) //nolint:errcheck // crypto/rand.Read never returns an error
 	gateways = slices.Compact(slices.Clone(gateways))
 	c.mu.Lock()

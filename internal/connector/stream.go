@@ -100,14 +100,10 @@ func (u *uplink) track(l *tunnel.Link, st *tunnel.Stream) {
 func (c *Connector) open(ctx context.Context, o frame.Open) (*dialled, error) {
 	for _, r := range c.rules {
 		if tunnel.Covers(r.Mapping, o.Host, o.Port) {
-			if r.Protocol == "ftp" {
-				return nil, fault.New(fault.Unsupported, "mapping %s: protocol ftp", tunnel.MappingText(r.Mapping)).
-					WithHint("use protocol tcp with data_ports")
-			}
 			return c.openMapped(ctx, o, r)
 		}
 	}
-	return nil, c.denied(o)
+	return c.openPinhole(ctx, o)
 }
 
 func (c *Connector) openMapped(ctx context.Context, o frame.Open, r rule) (*dialled, error) {
@@ -119,7 +115,7 @@ func (c *Connector) openMapped(ctx context.Context, o frame.Open, r rule) (*dial
 	for _, a := range addrs {
 		conn, err := c.dialInside(ctx, netip.Addr{}, netip.AddrPortFrom(a, r.port(o.Port)))
 		if err == nil {
-			return c.newDialled(conn, o, r), nil
+			return &dialled{c: c, conn: conn, o: o, rule: r}, nil
 		}
 		errs = append(errs, err)
 	}

@@ -171,12 +171,15 @@ func (u *uplink) greet(link *tunnel.Link) (*frame.Welcome, error) {
 	for _, r := range u.c.rules {
 		hello.Mappings = append(hello.Mappings, r.Mapping)
 	}
-	if err := link.SendControl(hello); err != nil {
-		return nil, err
-	}
+	// A gateway that refuses the certificate says so and closes, which may fail
+	// this write; why is what the read says.
+	sent := link.SendControl(hello)
 	m, err := link.ReceiveControl()
 	if err != nil {
 		return nil, u.c.Credentials.Explain(err, u.addr)
+	}
+	if sent != nil {
+		return nil, sent
 	}
 	switch m := m.(type) {
 	case *frame.Welcome:
@@ -238,7 +241,7 @@ func (s *session) handle(m frame.Control) error {
 		s.grow(m.Count)
 		return nil
 	case *frame.Lookup:
-		return s.control.Send(&frame.Found{ID: m.ID, Found: false})
+		return s.control.Send(&frame.Found{ID: m.ID, Found: s.u.c.pinholes.explains(m.Principal, tunnel.CanonicalHost(m.Host), m.Port)})
 	case *frame.Renewed, *frame.Refusal:
 		select {
 		case s.renewal <- m:

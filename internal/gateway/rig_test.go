@@ -255,3 +255,12 @@ func (w *logWriter) logger(part string) *slog.Logger {
 	})
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug})).With("part", part)
 }
+
+func (r *rig) mustDialAs(principal, addr string) net.Conn {
+	r.t.Helper()
+	c, err := r.dial(principal, "", addr)
+	if err != nil {
+		r.t.Fatalf("dial %s: %v", addr, err)
+	}
+	return c
+}

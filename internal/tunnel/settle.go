@@ -16,7 +16,8 @@ const (
 	settleBytes = 64 << 10         // thrown away before the link is
 )
 
-// begin marks the stream closed, once, and interrupts a read in progress.
+// begin marks the stream closed, once, and interrupts a read in progress. Who gets
+// true closes done when it has said its last word: Settle starts from that.
 func (s *Stream) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -25,7 +26,6 @@ func (s *Stream) begin() bool {
 	}
 	s.closed = true
 	_ = s.link.tls.SetReadDeadline(past) // on a dead link the read ends anyway
-	close(s.done)
 	return true
 }
 
@@ -36,6 +36,7 @@ func (s *Stream) Close() error {
 	if !s.begin() {
 		return net.ErrClosed
 	}
+	defer close(s.done)
 	if !s.wmu.TryLock() {
 		s.link.Abort()
 		return nil
@@ -60,6 +61,7 @@ func (s *Stream) ResetWith(c frame.Code) error {
 	if !s.begin() {
 		return net.ErrClosed
 	}
+	defer close(s.done)
 	if !s.wmu.TryLock() {
 		s.link.Abort()
 		return nil

@@ -374,3 +374,30 @@ func TestPingDeath(t *testing.T) {
 		}
 	})
 }
+
+// TestCloseIsNeverACut: whoever waits in Settle must not come before the end mark.
+func TestCloseIsNeverACut(t *testing.T) {
+	a, b := tcpPipe(t)
+	gl, cl := links(t, frame.DataProtocol, a, b)
+	for range 2000 {
+		gs, cs := openStream(t, gl, cl)
+		var g, c bool
+		var wg sync.WaitGroup
+		wg.Go(func() { g = gs.Settle() })
+		wg.Go(func() { c = cs.Settle() })
+		wg.Go(func() {
+			if _, err := io.ReadAll(cs); err != nil {
+				t.Error(err)
+			}
+			cs.Close()
+		})
+		if _, err := gs.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		gs.Close()
+		wg.Wait()
+		if !g || !c {
+			t.Fatalf("a clean close cut the link: %v, %v", g, c)
+		}
+	}
+}
