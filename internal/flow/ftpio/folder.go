@@ -1,0 +1,124 @@
+package ftpio
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"sync"
+
+	"sallyport.dev/internal/fault"
+	"sallyport.dev/internal/flow"
+)
+
+// folderSync syncs folders, so that names in them survive a power cut. Calls for
+// one folder that come while it is being synced share the next sync. Its zero value
+// is ready to use.
+type folderSync struct {
+	mu      sync.Mutex // guards the following
+	folders map[string]*syncRound
+}
+
+// syncRound is a sync that is running or about to, and the one that follows it.
+type syncRound struct {
+	done chan struct{}
+	err  error
+	next *syncRound // joined by who comes while this one runs
+}
+
+// folder syncs one folder, "" being the root.
+func (s *folderSync) folder(root *os.Root, dir string) error {
+	s.mu.Lock()
+	if s.folders == nil {
+		s.folders = make(map[string]*syncRound)
+	}
+	running := s.folders[dir]
+	if running == nil {
+		r := &syncRound{done: make(chan struct{})}
+		s.folders[dir] = r
+		s.mu.Unlock()
+		return s.run(root, dir, r)
+	}
+	r, lead := running.next, false
+	if r == nil {
+		r, lead = &syncRound{done: make(chan struct{})}, true
+		running.next = r
+	}
+	s.mu.Unlock()
+	if !lead {
+		<-r.done
+		return r.err
+	}
+	<-running.done // it may have begun before our name was there
+	return s.run(root, dir, r)
+}
+
+func (s *folderSync) run(root *os.Root, dir string, r *syncRound) error {
+	r.err = syncFolder(root, dir)
+	s.mu.Lock()
+	if r.next == nil {
+		delete(s.folders, dir)
+	} else {
+		s.folders[dir] = r.next
+	}
+	s.mu.Unlock()
+	close(r.done)
+	return r.err
+}
+
+// makeFolders makes a folder and those above it, and syncs where it made one.
+func (s *folderSync) makeFolders(root *os.Root, dir string) error {
+	if dir == "" {
+		return nil
+	}
+	if info, err := root.Stat(local(flow.Path(dir))); err == nil && info.IsDir() {
+		return nil
+	}
+	parent := ""
+	for e := range strings.SplitSeq(dir, "/") {
+		sub := e
+		if parent != "" {
+			sub = parent + "/" + e
+		}
+		err := root.Mkdir(local(flow.Path(sub)), 0o777)
+		switch {
+		case err == nil:
+			if err := s.folder(root, parent); err != nil {
+				return err
+			}
+		case !errors.Is(err, fs.ErrExist):
+			return fault.As(err, "make folder %q", sub)
+		}
+		parent = sub
+	}
+	return nil
+}
+
+// renameLinked renames by a second name, which cannot replace anything, where the
+// system has no rename that would not. A crash in the middle leaves both names; the
+// next call sees that they are one file and takes the first away.
+func renameLinked(root *os.Root, from, to flow.Path) error {
+	err := root.Link(local(from), local(to))
+	if errors.Is(err, fs.ErrExist) {
+		a, aerr := root.Lstat(local(from))
+		b, berr := root.Lstat(local(to))
+		if aerr != nil || berr != nil || !os.SameFile(a, b) {
+			return err
+		}
+		err = nil
+	}
+	if err == nil {
+		return root.Remove(local(from))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	// A file system without links: look, then rename, and hope that nobody else
+	// makes the name between the two.
+	if _, lerr := root.Lstat(local(to)); lerr == nil {
+		return fs.ErrExist
+	} else if !errors.Is(lerr, fs.ErrNotExist) {
+		return lerr
+	}
+	return root.Rename(local(from), local(to))
+}
