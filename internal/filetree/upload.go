@@ -185,18 +185,18 @@ func (u *replacing) closeFolder() error {
 
 // Resume opens the file name to write from offset on, in bytes: what was there
 // before stays, and Abort does not take it away. A negative offset means the end
-// of the file, which is made if it is not there. An offset past the end is
-// refused, since it would leave a hole.
+// of the file; one that is not there yet is an upload as of [Tree.Create]. An
+// offset past the end is refused, since it would leave a hole.
 func (t *Tree) Resume(name string, offset int64) (Upload, error) {
 	rel, err := inner(name)
 	if err != nil {
 		return nil, err
 	}
-	flag := os.O_WRONLY | nonblock // no O_APPEND: the kernel would refuse to splice
-	if offset <= 0 {
-		flag |= os.O_CREATE
+	// No O_APPEND: with it the kernel refuses to splice.
+	f, err := t.root.OpenFile(rel, os.O_WRONLY|nonblock, 0)
+	if offset <= 0 && errors.Is(err, fs.ErrNotExist) {
+		return t.Create(name)
 	}
-	f, err := t.root.OpenFile(rel, flag, 0o666)
 	if err != nil {
 		return nil, explain(err, name)
 	}

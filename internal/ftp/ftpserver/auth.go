@@ -31,7 +31,7 @@ func (s *session) leaveAccount() {
 	s.cwd, s.restart, s.renameFrom, s.ascii, s.facts = "/", 0, "", true, ftp.DefaultFacts
 	s.dropData()
 	s.seen.login("")
-	s.setLogin(false)
+	s.pace.login(time.Now().Add(s.timeouts.Login))
 }
 
 func (s *session) handlePASS(password string) {
@@ -62,7 +62,7 @@ func (s *session) handlePASS(password string) {
 	s.account = &account
 	s.log = s.srv.logger().With("session", s.id, "peer", s.peer.String(), "user", account.Name)
 	s.seen.login(account.Name)
-	s.setLogin(true)
+	s.pace.login(time.Time{})
 	s.log.Info("logged in", "read-only", account.ReadOnly)
 	s.reply(ftp.CodeLoggedIn, "Logged in")
 }

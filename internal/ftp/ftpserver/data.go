@@ -156,7 +156,7 @@ func (s *session) handleEPSV(arg string) {
 // lease claims a passive port, giving up an earlier claim first, or answers 425.
 func (s *session) lease() (*passiveWait, bool) {
 	s.dropData()
-	w, err := s.srv.pool.lease(s.local.Addr(), s.peer.Addr())
+	w, err := s.pool.lease(s.local.Addr(), s.peer.Addr())
 	if err != nil {
 		s.log.Warn("no passive port", "err", err)
 		s.reply(ftp.CodeNoDataConnection, sentence(fault.Public(err)))

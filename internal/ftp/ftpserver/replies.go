@@ -3,6 +3,7 @@ package ftpserver
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"syscall"
 	"unicode"
 	"unicode/utf8"
@@ -47,7 +48,12 @@ func (s *session) explain(err error, code ftp.Code) ftp.Reply {
 		s.log.Error("internal fault", "fault", id, "err", err)
 		return ftp.NewReply(code, "Internal fault, recorded in the server's log as "+id)
 	}
-	s.log.Info("refused", "code", int(code), "kind", kind.String(), "err", err)
+	level := slog.LevelInfo
+	switch kind {
+	case fault.NotFound, fault.Exists, fault.Invalid: // the client's everyday
+		level = slog.LevelDebug
+	}
+	s.log.Log(s.ctx, level, "refused", "code", int(code), "kind", kind.String(), "err", err)
 	return ftp.NewReply(code, sentence(fault.Public(err)))
 }
 

@@ -157,11 +157,13 @@ func (s *Server) enter(l net.Listener) bool {
 	if !s.started {
 		s.started = true
 		s.accepting, s.cancelAccept = context.WithCancel(context.Background())
-		s.pool = &passivePool{Passive: s.Passive, listen: s.listenData, log: s.logger()}
 		s.listeners = make(map[net.Listener]struct{})
 		s.sessions = make(map[uint64]*session)
 		s.perPeer = make(map[netip.Addr]int)
 		s.gone = make(chan struct{})
+	}
+	if s.pool == nil {
+		s.pool = &passivePool{Passive: s.Passive, listen: s.listenData, log: s.logger()}
 	}
 	s.listeners[l] = struct{}{}
 	return true
@@ -172,10 +174,12 @@ func (s *Server) leave(l net.Listener) {
 	_ = l.Close() // mostly closed already, which is no fault
 	s.mu.Lock()
 	delete(s.listeners, l)
-	last := len(s.listeners) == 0
-	pool := s.pool
+	var pool *passivePool
+	if len(s.listeners) == 0 {
+		pool, s.pool = s.pool, nil
+	}
 	s.mu.Unlock()
-	if last {
+	if pool != nil {
 		pool.close()
 	}
 }

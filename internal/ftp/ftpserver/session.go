@@ -27,6 +27,7 @@ type session struct {
 	limits      Limits
 	log         *slog.Logger
 	table       map[string]*command
+	pool        *passivePool
 	in          *ftp.Reader
 	ctx         context.Context // the session's life
 	cancel      context.CancelCauseFunc
@@ -48,9 +49,8 @@ type session struct {
 	// that it announces: a client that has read 226 finds no transfer running.
 	turn     sync.Mutex // guards the following
 	transfer *transfer
-	draining bool
-	loginBy  time.Time // end of the time to log in; zero after login
 
+	pace pace
 	seen seen
 }
 
@@ -59,12 +59,12 @@ func newSession(srv *Server, id uint64, conn net.Conn, peer netip.AddrPort) *ses
 		srv: srv, id: id, conn: conn, peer: peer, local: addrPort(conn.LocalAddr()),
 		started: time.Now(), timeouts: srv.timeouts(), limits: srv.limits(),
 		log:   srv.logger().With("session", id, "peer", peer.String()),
-		table: commands,
-		cwd:   "/", ascii: true, facts: ftp.DefaultFacts,
+		table: commands, pool: srv.pool,
+		cwd: "/", ascii: true, facts: ftp.DefaultFacts,
 	}
 	s.in = ftp.NewReader(conn, s.limits.Line)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
-	s.loginBy = s.started.Add(s.timeouts.Login)
+	s.pace = pace{conn: conn, idle: s.timeouts.Idle, loginBy: s.started.Add(s.timeouts.Login)}
 	return s
 }
 
@@ -88,7 +88,7 @@ func (s *session) serve() {
 
 // step reads one command and carries it out. An error ends the session.
 func (s *session) step() error {
-	if err := s.arm(); err != nil {
+	if err := s.pace.arm(); err != nil {
 		return err
 	}
 	c, err := s.in.ReadCommand()
@@ -108,46 +108,11 @@ func (s *session) step() error {
 	return context.Cause(s.ctx)
 }
 
-// arm sets the deadline of the next read: none while a transfer runs, at once
-// when the server is going down.
-func (s *session) arm() error {
-	s.turn.Lock()
-	defer s.turn.Unlock()
-	return s.armLocked()
-}
-
-func (s *session) armLocked() error {
-	var deadline time.Time
-	switch {
-	case s.transfer != nil:
-	case s.draining:
-		deadline = time.Unix(1, 0)
-	case s.loginBy.IsZero():
-		deadline = time.Now().Add(s.timeouts.Idle)
-	default:
-		deadline = s.loginBy
-	}
-	return s.conn.SetReadDeadline(deadline)
-}
-
-// setLogin begins the idle time-out after a login, and the login time-out again
-// when it is taken back.
-func (s *session) setLogin(loggedIn bool) {
-	s.turn.Lock()
-	defer s.turn.Unlock()
-	s.loginBy = time.Time{}
-	if !loggedIn {
-		s.loginBy = time.Now().Add(s.timeouts.Login)
-	}
-}
-
 // overdue says goodbye when a read hit its deadline.
 func (s *session) overdue() error {
-	s.turn.Lock()
-	draining, transfer := s.draining, s.transfer
-	s.turn.Unlock()
+	transferring, draining := s.pace.state()
 	switch {
-	case transfer != nil:
+	case transferring:
 		return nil // the deadline was set before the transfer began, and is gone by now
 	case draining:
 		s.reply(ftp.CodeUnavailable, "The server is going down")
@@ -161,11 +126,8 @@ func (s *session) overdue() error {
 
 // drain makes the session end when it is at rest.
 func (s *session) drain() {
-	s.turn.Lock()
-	defer s.turn.Unlock()
-	s.draining = true
-	if err := s.armLocked(); err != nil {
-		s.cancel(err)
+	if err := s.pace.drain(); err != nil {
+		s.cancel(fault.As(err, "ending the session"))
 	}
 }
 

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -473,6 +475,101 @@ func TestSessions(t *testing.T) {
 		}
 		if _, err := io.Copy(io.Discard, data); err == nil {
 			t.Error("the data connection of a session that was disconnected: got a clean end")
+		}
+	})
+}
+
+// TestShutdownHeldUp: a client that takes no replies holds Shutdown up for no
+// longer than its own reply may take.
+func TestShutdownHeldUp(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *site) {
+		for range 5 {
+			c := s.login()
+			var full sync.WaitGroup
+			full.Go(func() {
+				for {
+					if _, err := io.WriteString(c.conn, strings.Repeat("HELP\r\n", 100)); err != nil {
+						return
+					}
+				}
+			})
+			defer full.Wait()
+		}
+		synctest.Wait()
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := s.srv.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want the deadline", err)
+		}
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("Shutdown took %s, want the second it was given", took)
+		}
+		if err := s.srv.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// shaky is a listener whose accepts fail now and then.
+type shaky struct {
+	net.Listener
+	fails int
+}
+
+func (l *shaky) Accept() (net.Conn, error) {
+	if l.fails > 0 {
+		l.fails--
+		return nil, syscall.EMFILE
+	}
+	return l.Listener.Accept()
+}
+
+// TestAcceptFails: want of file descriptors passes, and the server is still there.
+func TestAcceptFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &memnet.Network{}
+		s := newSite(t, n, nil)
+		l, err := n.Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.serve(&shaky{Listener: l, fails: 10})
+		s.login().want("NOOP", 200)
+	})
+}
+
+// TestServeAgain serves a second listener when the first has ended by itself.
+func TestServeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &memnet.Network{}
+		srv, tree, err := newServer(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv.Network = n
+		l, err := n.Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := srv.Serve(l); err == nil || errors.Is(err, ftpserver.ErrServerClosed) {
+			t.Errorf("a listener closed by others: got %v", err)
+		}
+		if l, err = n.Listen(t.Context(), "tcp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+		s := &site{t: t, srv: srv, net: n}
+		t.Cleanup(func() {
+			if err := tree.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		s.serve(l)
+		if got := s.login().get("NLST"); got != "" {
+			t.Errorf("got %q", got)
 		}
 	})
 }

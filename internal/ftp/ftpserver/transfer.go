@@ -55,10 +55,9 @@ func (s *session) startTransfer(t *transfer) {
 	t.cancel, t.done, t.stall = cancel, make(chan struct{}), s.timeouts.Stall
 	s.turn.Lock()
 	s.transfer = t
-	err := s.armLocked()
 	s.turn.Unlock()
-	if err != nil {
-		cancel(err)
+	if err := s.pace.transfer(true); err != nil {
+		cancel(fault.As(err, "beginning a transfer"))
 	}
 	s.seen.begin(t)
 	go s.runTransfer(ctx, t, source) // end and waitTransfer wait for t.done
@@ -82,8 +81,8 @@ func (s *session) runTransfer(ctx context.Context, t *transfer, source dataSourc
 	defer s.turn.Unlock()
 	s.transfer = nil
 	s.sendLocked(r)
-	if err := s.armLocked(); err != nil {
-		s.cancel(err)
+	if err := s.pace.transfer(false); err != nil {
+		s.cancel(fault.As(err, "ending a transfer"))
 	}
 }
 

@@ -245,6 +245,10 @@ func testAppend(t *treeTest) {
 		t.must(u.Commit())
 	}
 	t.content("/a", "one two")
+	u, err := t.tree.Resume("/b", -1)
+	t.must(err)
+	t.must(u.Abort())
+	t.gone("/b") // nothing was there, so nothing stays
 }
 
 func testFolders(t *treeTest) {
