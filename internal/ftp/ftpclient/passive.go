@@ -2,6 +2,7 @@ package ftpclient
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"strconv"
 
@@ -38,7 +39,7 @@ func (c *Conn) passivePort(ctx context.Context) (uint16, error) {
 		} else if !r.Code.Permanent() || c.broken != nil {
 			return 0, err
 		}
-		c.cfg.Logger.LogAttrs(ctx, levelFallback, "EPSV does not work, using PASV", attrServer(c), attrError(err))
+		c.cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "EPSV does not work, using PASV", slog.String("server", c.cfg.Addr), slog.Any("error", err))
 		c.noEPSV = true
 	}
 	r, err := c.do(ctx, ftp.Command{Verb: "PASV"}, ftp.CodePassive)
