@@ -35,7 +35,13 @@ func (s *session) grow(n int) {
 // serveLink dials a data link and serves streams on it until it ends. A stream
 // that runs when the session ends goes on.
 func (s *session) serveLink() error {
+	select {
+	case s.u.dials <- struct{}{}:
+	case <-s.ctx.Done():
+		return context.Cause(s.ctx)
+	}
 	link, err := s.u.dial(s.ctx, frame.DataProtocol)
+	<-s.u.dials
 	if err != nil {
 		return err
 	}

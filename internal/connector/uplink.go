@@ -33,6 +33,7 @@ type uplink struct {
 	addr  string
 
 	links sync.WaitGroup // data links, which may outlive their session
+	dials chan struct{}  // one token for each data link being dialled
 
 	mu     sync.Mutex // guards the following
 	count  int        // data links
@@ -42,6 +43,7 @@ type uplink struct {
 // run connects for ever, unless that is hopeless.
 func (u *uplink) run(ctx context.Context, giveUp context.CancelCauseFunc) {
 	u.active = make(map[*tunnel.Link]*tunnel.Stream)
+	u.dials = make(chan struct{}, maxHandshakes)
 	stopTend := make(chan struct{})
 	var tending sync.WaitGroup
 	tending.Go(func() { u.tend(stopTend) })

@@ -30,6 +30,7 @@ import (
 const (
 	DefaultMaxStreams = 512 // of one principal
 	maxPending        = 128 // handshakes and joins at a time
+	maxPendingPeer    = 64  // of these: from one address
 	maxSessions       = 512
 	checkEvery        = 2 * time.Second // whether a session's connector was revoked
 )
@@ -58,6 +59,7 @@ type Gateway struct {
 	closed    bool
 	listeners map[net.Listener]bool
 	pendings  map[net.Conn]bool // connections in their handshake
+	peers     map[string]int    // of these: by address
 	sessions  map[frame.ID]*session
 	streams   map[frame.ID]*stream
 	principal map[string]int // streams by principal
@@ -72,6 +74,7 @@ func (g *Gateway) setUp() {
 		defer g.mu.Unlock()
 		g.listeners = make(map[net.Listener]bool)
 		g.pendings = make(map[net.Conn]bool)
+		g.peers = make(map[string]int)
 		g.sessions = make(map[frame.ID]*session)
 		g.streams = make(map[frame.ID]*stream)
 		g.principal = make(map[string]int)
@@ -131,28 +134,56 @@ func (g *Gateway) begin(register func()) bool {
 // take starts handling conn, unless too many handshakes are pending: those that
 // are already in come first, and a connector tries again by itself.
 func (g *Gateway) take(conn net.Conn, handle func()) {
+	peer := host(conn)
+	full := ""
 	select {
 	case g.pending <- struct{}{}:
-	default:
-		g.log().Warn("connection refused: too many handshakes pending", "peer", conn.RemoteAddr().String(), "limit", maxPending)
-		_ = conn.Close() // nothing was said on it
-		return
-	}
-	if !g.begin(func() { g.pendings[conn] = true }) {
+		taken := g.begin(func() {
+			if g.peers[peer] >= maxPendingPeer {
+				full = "from this address"
+			}
+			g.pendings[conn] = true
+			g.peers[peer]++
+		})
+		if taken && full == "" {
+			go func() { // wg counts it
+				defer g.wg.Done()
+				handle()
+			}()
+			return
+		}
 		<-g.pending
-		_ = conn.Close() // as above
-		return
+		if taken {
+			g.settled(conn)
+			g.wg.Done()
+		}
+	default:
+		full = "in all"
 	}
-	go func() { // wg counts it
-		defer g.wg.Done()
-		handle()
-	}()
+	_ = conn.Close() // nothing was said on it
+	if full != "" {
+		g.log().Warn("connection refused: too many handshakes pending "+full, "peer", conn.RemoteAddr().String())
+	}
 }
 
+// settled: conn's handshake is over, one way or the other.
 func (g *Gateway) settled(conn net.Conn) {
+	peer := host(conn)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.pendings, conn)
+	if g.peers[peer]--; g.peers[peer] <= 0 {
+		delete(g.peers, peer)
+	}
+}
+
+// host returns the address that conn comes from, without the port.
+func host(conn net.Conn) string {
+	a := conn.RemoteAddr().String()
+	if h, _, err := net.SplitHostPort(a); err == nil {
+		return h
+	}
+	return a
 }
 
 func (g *Gateway) isClosed() bool {
