@@ -119,10 +119,12 @@ func ftpDial(t *testing.T, r *rig, principal string) *ftpControl {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &ftpControl{t, c, bufio.NewReader(c)}
+	f := newControl(t, c)
 	f.want("220")
 	return f
 }
+
+func newControl(t *testing.T, c net.Conn) *ftpControl { return &ftpControl{t, c, bufio.NewReader(c)} }
 
 func (f *ftpControl) want(code string) string {
 	f.t.Helper()
@@ -279,7 +281,7 @@ func TestTwoLocationsOfOnePrincipal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &ftpControl{t, conn, bufio.NewReader(conn)}
+		b := newControl(t, conn)
 		defer b.Close()
 		b.want("220")
 		two.stored = []byte("from two")
