@@ -71,19 +71,24 @@ func (s *session) handlePASS(password string) {
 func (s *session) refuseLogin(err error) {
 	s.attempts++
 	last := s.attempts >= s.limits.LoginAttempts
-	s.log.Warn("login refused", "attempt", s.attempts, "err", err)
+	kind := fault.KindOf(err)
+	wrong := kind == fault.Unauthenticated || kind == fault.NotFound
+	if wrong {
+		err = nil // its text may have the user's name, which may be a password typed too early
+	}
+	s.log.Warn("login refused", "attempt", s.attempts, "kind", kind.String(), "err", err)
 	select {
 	case <-time.After(time.Duration(s.attempts) * s.timeouts.BadLogin):
 	case <-s.ctx.Done():
 		return
 	}
-	switch kind := fault.KindOf(err); {
+	switch {
 	case last:
 		s.reply(ftp.CodeUnavailable, "Too many wrong passwords, closing the connection")
 		s.quit = true
 	case kind == fault.Busy, kind == fault.Denied:
 		s.reply(ftp.CodeNotLoggedIn, sentence(fault.Public(err)))
-	case kind == fault.Unauthenticated, kind == fault.NotFound:
+	case wrong:
 		s.reply(ftp.CodeNotLoggedIn, "Wrong user name or password")
 	default:
 		s.reply(ftp.CodeNotLoggedIn, "The login cannot be checked now, try again later")
