@@ -39,8 +39,13 @@ func start(t *testing.T, ns string, args ...string) *program {
 	if ns != "" {
 		argv = append([]string{"ip", "netns", "exec", ns}, argv...)
 	}
-	p := &program{t: t, name: strings.Join(args, " "), out: newWatched(), done: make(chan struct{})}
-	p.cmd = exec.Command(argv[0], argv[1:]...)
+	return startCommand(t, strings.Join(args, " "), exec.Command(argv[0], argv[1:]...), syscall.SIGTERM)
+}
+
+// startCommand starts a command that keeps running, and ends it with the test by sig.
+func startCommand(t *testing.T, name string, cmd *exec.Cmd, sig syscall.Signal) *program {
+	t.Helper()
+	p := &program{t: t, name: name, cmd: cmd, out: newWatched(), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
@@ -48,7 +53,7 @@ func start(t *testing.T, ns string, args ...string) *program {
 	}
 	go func() { p.err = p.cmd.Wait(); close(p.done) }()
 	t.Cleanup(func() {
-		p.stop(syscall.SIGTERM)
+		p.stop(sig)
 		if t.Failed() {
 			t.Logf("--- %s said:\n%s", p.name, p.out)
 		}

@@ -84,20 +84,20 @@ var samples = []sample{
 // body is size bytes that depend on name: a random block over and over, each time
 // with its number in front, so that no part can be taken for another.
 func body(name string, size int64) io.Reader {
-	b := &blocks{}
+	b := &repeated{}
 	if _, err := rand.NewChaCha8(sha256.Sum256([]byte(name))).Read(b.block[:]); err != nil {
 		panic(err) // it never fails
 	}
 	return io.LimitReader(b, size)
 }
 
-type blocks struct {
+type repeated struct {
 	block [1 << 20]byte
 	pos   int
 	n     uint64
 }
 
-func (b *blocks) Read(p []byte) (int, error) {
+func (b *repeated) Read(p []byte) (int, error) {
 	if b.pos == 0 {
 		binary.BigEndian.PutUint64(b.block[:], b.n)
 		b.n++
