@@ -51,6 +51,9 @@ func (s *session) handlePASS(password string) {
 	account, err := s.srv.Authenticate(ctx, Login{User: user, Password: secret.New(password), Peer: s.peer, Local: s.local})
 	if err == nil && account.Tree == nil {
 		err = fault.New(fault.Internal, "account %q has no files", account.Name)
+		if account.Release != nil {
+			account.Release()
+		}
 	}
 	if err != nil {
 		s.refuseLogin(err)
@@ -73,10 +76,11 @@ func (s *session) refuseLogin(err error) {
 	last := s.attempts >= s.limits.LoginAttempts
 	kind := fault.KindOf(err)
 	wrong := kind == fault.Unauthenticated || kind == fault.NotFound
-	if wrong {
-		err = nil // its text may have the user's name, which may be a password typed too early
+	log := s.log.With("attempt", s.attempts, "kind", kind.String())
+	if !wrong { // else its text may have the user's name, which may be a password typed too early
+		log = log.With("err", err)
 	}
-	s.log.Warn("login refused", "attempt", s.attempts, "kind", kind.String(), "err", err)
+	log.Warn("login refused")
 	select {
 	case <-time.After(time.Duration(s.attempts) * s.timeouts.BadLogin):
 	case <-s.ctx.Done():
