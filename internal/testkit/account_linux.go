@@ -40,7 +40,7 @@ func testAccount(t testing.TB) account {
 
 var makeAccount = sync.OnceValues(func() (account, error) {
 	// Others may pass: vsftpd changes into the account's own folder as the account.
-	if err := os.MkdirAll(accountDir, 0o755); err != nil { //nolint:gosec // see above
+	if err := os.MkdirAll(accountDir, 0o755); err != nil {
 		return account{}, err
 	}
 	lock := flock.New(filepath.Join(accountDir, "lock"))

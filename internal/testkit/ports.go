@@ -71,15 +71,16 @@ var single struct {
 // on the process, so that processes seldom meet.
 func reservePorts() (PortRange, func(), error) {
 	dir := filepath.Join(os.TempDir(), "sallyport-test-ports")
-	if err := os.MkdirAll(dir, 0o777); err != nil { //nolint:gosec // shared by all users who run tests here
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return PortRange{}, nil, err
 	}
+	_ = os.Chmod(dir, 0o777) // for the other users who run tests here; only its owner can
 	const blocks = (lastPort - firstPort) / portsBlock
 	start := os.Getpid() * 7 % blocks
 	for i := range blocks {
 		n := (start + i) % blocks
 		r := PortRange{firstPort + n*portsBlock, firstPort + (n+1)*portsBlock - 1}
-		lock := flock.New(filepath.Join(dir, strconv.Itoa(r.Min)))
+		lock := flock.New(filepath.Join(dir, strconv.Itoa(r.Min)), flock.SetPermissions(0o666))
 		ok, err := lock.TryLock()
 		if err != nil {
 			return PortRange{}, nil, err
@@ -108,7 +109,7 @@ func allFree(r PortRange) bool {
 
 // portFree reports whether p can be bound on the wildcard address now.
 func portFree(p int) bool {
-	l, err := net.Listen("tcp", ":"+strconv.Itoa(p)) //nolint:gosec // a look, closed at once
+	l, err := net.Listen("tcp", ":"+strconv.Itoa(p))
 	if err != nil {
 		return false
 	}

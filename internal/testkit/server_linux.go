@@ -58,8 +58,8 @@ func newBench(t testing.TB, name string, opts ServerOptions) *bench {
 	t.Helper()
 	acc := testAccount(t)
 	b := &bench{peers: peers(t), opts: opts}
-	// Not t.TempDir: other users have to pass through.
-	dir, err := os.MkdirTemp("", "sallyport-"+name+"-")
+	// Other users have to pass through, which t.TempDir does not let them.
+	dir, err := os.MkdirTemp("", "sallyport-"+name+"-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func newBench(t testing.TB, name string, opts ServerOptions) *bench {
 			t.Errorf("remove the server's folder: %v", err)
 		}
 	})
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // see above
+	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	b.dir = dir
@@ -91,7 +91,7 @@ func newBench(t testing.TB, name string, opts ServerOptions) *bench {
 	}
 	if s.Home == "" {
 		s.Home = filepath.Join(dir, "home")
-		if err := os.Mkdir(s.Home, 0o755); err != nil { //nolint:gosec // see above
+		if err := os.Mkdir(s.Home, 0o755); err != nil {
 			t.Fatal(err)
 		}
 		s.Own(t)
@@ -130,7 +130,7 @@ func (b *bench) start(t testing.TB, program string, args ...string) *FTPServer {
 	if b.opts.Netns != "" {
 		args = append([]string{"ip", "netns", "exec", b.opts.Netns}, args...)
 	}
-	out, err := os.OpenFile(b.LogFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644) //nolint:gosec // the server's user may write it, too
+	out, err := os.OpenFile(b.LogFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func stop(t testing.TB, pid int, ended chan error) {
 		}
 		patience := time.NewTimer(stopPatience)
 		select {
-		case <-ended:
+		case <-ended: // killed, as asked
 			patience.Stop()
 			// Sessions are processes of the same group; some outlive their parent.
 			if err := syscall.Kill(-pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {

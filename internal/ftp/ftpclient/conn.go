@@ -42,11 +42,9 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 	if err := c.connect(ctx); err != nil {
 		return nil, err
 	}
-	end, err := c.begin(ctx)
-	if err == nil {
-		err = c.greet(ctx)
-		end()
-	}
+	end := c.watchControl(ctx)
+	err = c.greet(ctx)
+	end()
 	if err != nil {
 		_ = c.Close() // err is what matters
 		return nil, err
@@ -91,7 +89,7 @@ func (c *Conn) TLSState() (tls.ConnectionState, bool) {
 func (c *Conn) Close() error {
 	if t := c.open; t != nil {
 		t.cut()
-		t.end(errClosed)
+		_ = t.end(errClosed)
 	}
 	if c.broken != nil {
 		return nil

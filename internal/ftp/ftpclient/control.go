@@ -27,11 +27,59 @@ func (c *Conn) begin(ctx context.Context) (end func(), err error) {
 			WithHint("finish it first, or take another connection")
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
-	case c.r.Buffered() > 0:
-		return nil, c.unexpected("nothing before the next command")
 	}
-	return watch(ctx, func() { _ = c.raw.SetDeadline(longAgo) }), nil
+	if err := c.look(ctx); err != nil {
+		return nil, err
+	}
+	return c.watchControl(ctx), nil
 }
+
+func (c *Conn) watchControl(ctx context.Context) (end func()) {
+	return watch(ctx, func() { _ = c.raw.SetDeadline(longAgo) })
+}
+
+// look looks without waiting whether the server said or ended something since the
+// last reply: in what was read with that, and where the system can tell, beyond.
+func (c *Conn) look(ctx context.Context) error {
+	if c.r.Buffered() > 0 {
+		return c.unasked(ctx)
+	}
+	switch peek(c.raw) {
+	case peekEnd:
+		return c.fail(fault.New(fault.Unreachable, "the server at %s closed the connection", c.cfg.Addr))
+	case peekBytes:
+		if c.nc == c.raw { // TLS has things to say of its own
+			return c.unasked(ctx)
+		}
+	case peekNothing:
+	}
+	return nil
+}
+
+// unasked ends the connection because of a reply to nothing. Servers say 421 before
+// they hang up on who was idle for too long.
+func (c *Conn) unasked(ctx context.Context) error {
+	end := c.watchControl(ctx)
+	defer end()
+	r, err := c.receive(ctx, ftp.Command{Verb: "IDLE"}, afterFailure) // a name for errors; it is never sent
+	switch {
+	case err != nil:
+		return err
+	case r.Code == ftp.CodeUnavailable:
+		return c.fail(fault.New(fault.Unreachable, "the server at %s ended the session: %d %.100q", c.cfg.Addr, r.Code, r.Text()))
+	default:
+		return c.unexpected("nothing before the next command")
+	}
+}
+
+// What peek saw on a connection.
+type peeked uint8
+
+const (
+	peekNothing peeked = iota // or it could not tell
+	peekBytes                 // something to read
+	peekEnd                   // the end, or a reset
+)
 
 // watch calls f when ctx ends, until the function it returns is called. After that
 // f is neither running nor going to run.

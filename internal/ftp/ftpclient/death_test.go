@@ -107,7 +107,11 @@ func untilItDies(t *testing.T, a *ftptest.Awkward, cfg ftpclient.Config) bool {
 	if err != nil {
 		return false
 	}
-	defer c.Close()
+	defer func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	got, err := read(ctx, c, "f", 0)
 	if err == nil && got != "content" {
 		t.Errorf("read %q without an error", got)

@@ -171,7 +171,7 @@ func (d *Download) abandon() error {
 	}
 	t.cut()
 	_, err := t.settle()
-	t.end(fault.New(fault.Canceled, "the transfer was given up after %d bytes", d.n))
+	_ = t.end(fault.New(fault.Canceled, "the transfer was given up after %d bytes", d.n))
 	return err
 }
 

@@ -210,7 +210,7 @@ func (u *Upload) Abort() error {
 	t.cut()
 	r, err := t.settle()
 	given := fault.New(fault.Canceled, "the upload was given up after %d bytes", u.n)
-	t.end(given)
+	_ = t.end(given)
 	if err == nil && r.Code.Positive() {
 		return t.c.wrap(fault.New(fault.Invalid, "the server took an upload that was cut off for complete: %d %.100q", r.Code, r.Text()).
 			WithHint("remove the file; this server does not tell a cut connection from a finished one"), t.what)

@@ -98,7 +98,11 @@ func TestCancel(t *testing.T) {
 				start := time.Now()
 				c, err := ftpclient.Dial(ctx, cfg)
 				if err == nil {
-					defer c.Close()
+					defer func() {
+						if err := c.Close(); err != nil {
+							t.Error(err)
+						}
+					}()
 					if stage == "list" {
 						_, err = count(ctx, c, "")
 					} else {

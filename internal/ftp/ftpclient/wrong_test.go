@@ -3,12 +3,15 @@ package ftpclient_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 
 	"sallyport.dev/internal/fault"
 	"sallyport.dev/internal/ftp/ftpclient"
 	"sallyport.dev/internal/ftp/ftptest"
+	"sallyport.dev/internal/secret"
+	"sallyport.dev/internal/testkit"
 )
 
 // TestOutOfStep has replies that do not belong where they come. The connection
@@ -136,4 +139,33 @@ func TestEmptyList(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestUnasked has a server answer NOOP twice, each time. Without a look at what
+// came meanwhile, every command would be given the answer of the one before.
+func TestUnasked(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("what came meanwhile is looked at on Linux only")
+	}
+	testkit.NoLeaks(t)
+	for name, row := range map[string]struct {
+		answer string
+		kind   fault.Kind
+	}{
+		"twice":  {"200 first\r\n200 second, unasked\r\n", fault.Invalid},
+		"idle":   {"200 first\r\n421 idle\r\n{hang up}", fault.Unreachable},
+		"hangup": {"200 first\r\n{hang up}", fault.Unreachable},
+	} {
+		a := &ftptest.Awkward{Quirks: ftptest.Quirks{Answers: map[string]string{"NOOP": row.answer}}}
+		c := dial(t, ftpclient.Config{Addr: a.Start(t), User: "me", Password: secret.New("x")})
+		var err error
+		for range 10000 { // until the second answer is there
+			if err = c.Noop(t.Context()); err != nil {
+				break
+			}
+		}
+		if fault.KindOf(err) != row.kind || c.Usable() {
+			t.Errorf("%s: got %v (%v), usable %v", name, err, fault.KindOf(err), c.Usable())
+		}
+	}
 }
