@@ -222,7 +222,7 @@ func (d *decoder) bounds(n ast.Node, f field, v reflect.Value, path string) {
 
 func number(v reflect.Value) int64 {
 	if v.CanUint() {
-		return int64(v.Uint()) // ports: 16 bits
+		return int64(v.Uint()) //nolint:gosec // ports: 16 bits
 	}
 	return v.Int()
 }

@@ -103,7 +103,7 @@ func (h *Hash) parameters(s string) error {
 	if m < 8*p {
 		return fault.New(fault.Invalid, "m=%d is too little memory for p=%d", m, p).WithHint("argon2 wants 8 KiB a lane at least")
 	}
-	h.Memory, h.Time, h.Lanes = m, t, uint8(p)
+	h.Memory, h.Time, h.Lanes = m, t, uint8(p) //nolint:gosec // at most MaxLanes
 	return nil
 }
 
