@@ -18,12 +18,14 @@ func (s *session) grow(n int) {
 	n = min(n, maxLinks-u.count)
 	u.count += max(n, 0)
 	u.mu.Unlock()
+	u.report()
 	for range n {
 		u.links.Go(func() {
 			defer func() {
 				u.mu.Lock()
-				defer u.mu.Unlock()
 				u.count--
+				u.mu.Unlock()
+				u.report()
 			}()
 			if err := s.serveLink(); err != nil && s.ctx.Err() == nil {
 				u.c.log().Debug("data link ended", "gateway", u.addr, "error", err)
@@ -97,6 +99,13 @@ func (u *uplink) track(l *tunnel.Link, st *tunnel.Stream) {
 	} else {
 		u.active[l] = st
 	}
+	u.mu.Unlock()
+	u.report()
+}
+
+// report brings the numbers of links and streams into the connector's state.
+func (u *uplink) report() {
+	u.mu.Lock()
 	links, streams := u.count, len(u.active)
 	u.mu.Unlock()
 	u.c.set(u.index, func(s *GatewayState) { s.Links, s.Streams = links, streams })

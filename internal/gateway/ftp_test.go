@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -16,6 +18,7 @@ import (
 
 	"sallyport.dev/internal/connector"
 	"sallyport.dev/internal/fault"
+	"sallyport.dev/internal/memnet"
 	"sallyport.dev/internal/testkit"
 )
 
@@ -207,6 +210,24 @@ func TestPassiveWithoutAPortRange(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestDataComesFromWhereControlCameFrom: servers check that.
+func TestDataComesFromWhereControlCameFrom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inside := &memnet.Network{Source: netip.MustParseAddr("10.0.0.77")}
+		r := serveRig(t, &memnet.Network{}, inside, "10.0.0.1:443")
+		ftpRig(t, r, "10.0.0.5")
+		c := ftpDial(t, r, "user:a")
+		port := c.port("EPSV")
+		d := r.mustDialAs("user:a", fmt.Sprintf("ftp-erp:%d", port))
+		d.Close()
+		c.Close()
+		want := []netip.Addr{{}, inside.Source}
+		if got := r.locals; !slices.Equal(got, want) {
+			t.Errorf("dialled from %v, want %v", got, want)
+		}
+	})
 }
 
 func TestPinholeIsForItsPrincipalAndForSeconds(t *testing.T) {

@@ -31,8 +31,9 @@ type rig struct {
 	links   atomic.Int64 // TLS connections that connectors have dialled
 	clock   func() time.Time
 
-	mu    sync.Mutex // guards the following
-	conns []net.Conn // raw connections of connectors
+	mu     sync.Mutex   // guards the following
+	conns  []net.Conn   // raw connections of connectors
+	locals []netip.Addr // source addresses that connectors asked for inside
 }
 
 // newRig serves a gateway on a network in memory. In a synctest bubble time is fake.
@@ -142,7 +143,10 @@ func (r *rig) newConnector(creds *enroll.Credentials, mappings ...connector.Mapp
 	return &connector.Connector{
 		Credentials: creds, Mappings: mappings, Software: "test", Log: r.log.logger("connector"),
 		Dial: r.dialOutside,
-		DialInside: func(ctx context.Context, _ netip.Addr, to netip.AddrPort) (net.Conn, error) {
+		DialInside: func(ctx context.Context, local netip.Addr, to netip.AddrPort) (net.Conn, error) {
+			r.mu.Lock()
+			r.locals = append(r.locals, local)
+			r.mu.Unlock()
 			return r.inside.Dial(ctx, "tcp", to.String())
 		},
 	}

@@ -26,6 +26,7 @@ type session struct {
 	control tunnel.Session
 	pool    tunnel.Pool
 	since   time.Time
+	ctx     context.Context // ends when the session is to end, with why
 	cancel  context.CancelCauseFunc
 
 	// guarded by Gateway.mu
@@ -40,7 +41,7 @@ type session struct {
 
 var (
 	errReplaced = errors.New("replaced by a new session of the same connector")
-	errRevoked  = errors.New("revoked")
+	errRevoked  = errors.New("the connector is revoked, or its certificate has ended")
 )
 
 // control greets a connector and runs its session to the end. admitted is called
@@ -109,14 +110,10 @@ func (g *Gateway) greet(link *tunnel.Link, who enroll.Identity, m frame.Control)
 				g.log().Info("session replaced by another process of the same connector", "connector", who.ID, "location", who.Location,
 					"old_peer", old.link.RemoteAddr().String(), "peer", link.RemoteAddr().String())
 			}
-			if old.cancel != nil {
-				old.cancel(errReplaced)
-			}
+			old.cancel(errReplaced)
 		}
 	}
-	var ctx context.Context
-	ctx, s.cancel = context.WithCancelCause(context.Background())
-	context.AfterFunc(ctx, link.Abort)
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	g.sessions[s.id] = s
 	return s, nil
 }
@@ -130,11 +127,12 @@ func (s *session) run(base context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.pool.Run(ctx) })
 	wg.Go(func() { s.watch(ctx) })
-	stopDrain := context.AfterFunc(base, func() {
-		_ = s.control.Send(&frame.Drain{Reason: "the gateway is stopping"}) // a courtesy: the link's end says the same
-	})
+	stopDrain := context.AfterFunc(base, func() { s.farewell(ErrServerClosed) })
 	err := s.control.Run(ctx)
 	stopDrain()
+	if cause := context.Cause(s.ctx); cause != nil {
+		err = cause
+	}
 	s.g.mu.Lock()
 	s.draining = true
 	s.g.mu.Unlock()
@@ -143,8 +141,12 @@ func (s *session) run(base context.Context) {
 	log.Info("connector disconnected", "session", s.id.String(), "after", time.Since(s.since).Round(time.Second), "cause", err)
 }
 
-// watch ends the session when its connector is revoked, by whatever process, or
-// when its certificate runs out.
+// farewell tells the connector why its session ends. It is a courtesy: the link's
+// end says the same.
+func (s *session) farewell(why error) { _ = s.control.Send(&frame.Drain{Reason: why.Error()}) }
+
+// watch ends the session when it is to end, and when its connector is revoked, by
+// whatever process, or its certificate runs out.
 func (s *session) watch(ctx context.Context) {
 	every := time.NewTicker(checkEvery)
 	defer every.Stop()
@@ -152,13 +154,21 @@ func (s *session) watch(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.ctx.Done():
+			s.farewell(context.Cause(s.ctx))
+			s.link.Abort()
+			return
 		case <-every.C:
 		}
-		if err := s.g.Authority.Check(s.current()); err != nil {
+		err := s.g.Authority.Check(s.current())
+		switch {
+		case err == nil:
+		case fault.KindOf(err) == fault.Denied:
 			s.g.log().Warn("session ended", "connector", s.who.ID, "location", s.who.Location, "error", err, "hint", fault.HintOf(err))
 			s.cancel(errRevoked)
 			s.pool.Cut()
-			return
+		default: // the state folder cannot be read: no reason to cut what runs
+			s.g.log().Error("look up whether a connector is revoked", "connector", s.who.ID, "error", err)
 		}
 	}
 }
