@@ -46,8 +46,8 @@ type passivePool struct {
 type portSet struct {
 	local  netip.Addr
 	ports  []*passivePort
-	turn   int // index of the port to look at next
-	cursor int // offset in the range of the port to open next
+	turn   int    // index of the port to look at next
+	cursor uint16 // the port of the range to open next
 }
 
 type passivePort struct {
@@ -138,8 +138,10 @@ func (p *passivePool) openLocked(set *portSet) error {
 	}
 	var err error
 	for busy, tried := 0, 0; tried < size && busy < maxBusyPorts; tried++ {
-		number := p.Low + uint16(set.cursor%size)
-		set.cursor++
+		number := max(set.cursor, p.Low)
+		if set.cursor = number + 1; number == p.High {
+			set.cursor = p.Low
+		}
 		if open[number] {
 			continue
 		}

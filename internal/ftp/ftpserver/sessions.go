@@ -1,6 +1,7 @@
 package ftpserver
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"sync"
@@ -123,7 +124,7 @@ func (s *Server) Sessions() []Session {
 		all = append(all, ss.snapshot())
 	}
 	s.mu.Unlock()
-	slices.SortFunc(all, func(a, b Session) int { return int(a.ID) - int(b.ID) })
+	slices.SortFunc(all, func(a, b Session) int { return cmp.Compare(a.ID, b.ID) })
 	return all
 }
 

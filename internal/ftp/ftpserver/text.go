@@ -47,7 +47,7 @@ func copyText(w io.Writer, r io.Reader) error {
 				return err
 			}
 		}
-		if err == io.EOF { //nolint:errorlint // io.EOF comes bare, by contract
+		if err == io.EOF {
 			return nil
 		}
 		if err != nil {

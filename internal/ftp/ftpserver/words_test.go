@@ -1,0 +1,76 @@
+package ftpserver_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"sallyport.dev/internal/ftp"
+)
+
+// TestWords gives single commands in a state and wants a code each.
+func TestWords(t *testing.T) {
+	long := strings.Repeat("x", 5000)
+	for name, words := range map[string][]string{
+		"before-login": {
+			"PWD 530", "RETR x 530", "PASV 530", "LIST 530", "TYPE I 530", "STAT / 530", "MKD x 530", "ABOR 530",
+			"NOOP 200", "SYST 215", "FEAT 211", "HELP 214", "HELP retr 214", "STAT 211", "OPTS UTF8 ON 200", "SITE HELP 214",
+			"PASS x 503", "USER 501", "AUTH TLS 534", "AUTH SSL 534", "PBSZ 0 502", "PROT P 502", "CCC 502",
+		},
+		"login": {
+			"user anna 331", "PASS wrong 530", "PASS secret 503", "USER anna 331", "pass secret 230", "PASS secret 503",
+			"PWD 257", "USER guest 331", "PWD 530", "PASS any 230", "PWD 257", "USER anna 331", "USER anna 331", "PASS 530",
+		},
+		"unknown": {"XYZZY 500", "HELP xyzzy 501", "GET / HTTP/1.1 500", ". 500", "NOOP 200", "X" + long + " 500", "NOOP " + long + " 500", "NOOP 200"},
+		"arguments": {
+			"+", "PWD x 501", "NOOP x 501", "QUIT x 501", "CDUP x 501", "FEAT x 501", "PASV x 501", "ABOR x 501",
+			"CWD 501", "RETR 501", "STOR 501", "APPE 501", "DELE 501", "MKD 501", "RMD 501", "RNFR 501", "RNTO 501", "SIZE 501",
+			"MDTM 501", "TYPE 501", "MODE 501", "STRU 501", "PORT 501", "EPRT 501", "REST 501", "OPTS 501", "SITE 501", "MFMT 501",
+		},
+		"parameters": {
+			"+", "TYPE A 200", "type a n 200", "TYPE I 200", "TYPE L 8 200", "type i 200", "TYPE E 504", "TYPE A T 504", "TYPE L 7 504",
+			"MODE S 200", "mode s 200", "MODE B 504", "MODE Z 504", "STRU F 200", "stru f 200", "STRU R 504", "STRU P 504",
+			"ALLO 10 202", "ALLO 202", "REST 0 350", "REST 99 350", "REST -1 501", "REST +1 501", "REST x 501", "REST 9223372036854775808 501",
+			"OPTS MLST size;type; 200", "OPTS MLST 200", "OPTS UTF8 OFF 504", "OPTS RETR x 501", "SITE CHMOD 777 x 504",
+			"ACCT x 502", "SMNT / 502", "REIN 502", "STOU 502", "LANG en 502", "HOST x 502",
+		},
+		"folders": {
+			"+", "MKD a 257", "MKD a 550", "XMKD a/b 257", "MKD x/y 550", "CWD a 250", "PWD 257", "CDUP 250", "XCWD /a/b 250", "XCUP 250", "CDUP 250", "CDUP 250",
+			"CWD none 550", "RMD a 550", "RMD a/b 250", "XRMD a 250", "RMD a 550", "RMD / 550", "XPWD 257", "DELE / 550", "CWD .. 250", "CWD ../../.. 250",
+		},
+		"sequences": {
+			"+", "RNTO x 503", "MKD a 257", "RNFR a 350", "RNTO b 250", "RNFR none 550", "RNTO c 503", "RNFR b 350", "NOOP 200", "RNTO c 503",
+			"RETR none 550", "STOR none/x 550", "STOR b 550", "APPE b 550", "RETR b 550", "RETR / 550", "LIST none 550", "NLST none 550", "MLSD none 550", "MLST none 550",
+			"SIZE b 550", "SIZE none 550", "MDTM none 550", "STAT none 550", "LIST 425", "NLST 425", "MLSD 425", "STOR x 425", "APPE y 425",
+			"ABOR 225", "EPSV 229", "ABOR 225", "LIST 425", "DELE b 550",
+		},
+		"data-addresses": {
+			"+", "PORT 127,0,0,1,4,0 200", "PORT 127,0,0,1,3,255 504", "PORT 10,0,0,1,40,0 504", "PORT 127,0,0,1,256,0 501", "PORT 1,2,3 501",
+			"EPRT |1|127.0.0.1|2000| 200", "EPRT |1|127.0.0.1|1023| 504", "EPRT |1|127.0.0.2|2000| 504", "EPRT |2|::1|2000| 522", "EPRT |3|x|2000| 522", "EPRT x 501",
+			"EPSV 229", "EPSV 1 229", "EPSV 2 522", "EPSV 3 522", "EPSV x 501", "PASV 227", "EPSV ALL 200", "PASV 503", "PORT 127,0,0,1,4,0 503", "EPRT |1|127.0.0.1|2000| 503", "EPSV 229",
+		},
+		"names": {"+", "STOR a\x00b 500", "MKD " + strings.Repeat("a/", 2000) + "x 550", "MKD " + strings.Repeat("a", 300) + " 553", `MKD q"uote 257`, "MKD  lead 257", "CWD  lead 250"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *site) {
+				c := s.dial()
+				for _, w := range words {
+					if w == "+" {
+						c.want("USER anna", 331)
+						c.want("PASS secret", 230)
+						c.want("TYPE I", 200)
+						continue
+					}
+					i := strings.LastIndexByte(w, ' ')
+					var code ftp.Code
+					if _, err := fmt.Sscan(w[i:], &code); err != nil {
+						t.Fatal(err)
+					}
+					c.want(w[:i], code)
+				}
+				c.want("QUIT", 221)
+				c.eof()
+			})
+		})
+	}
+}
