@@ -78,7 +78,7 @@ func dialSocket(ctx context.Context, dir string) (net.Conn, error) {
 
 // throughShortPath calls f with a path of dir that is short enough for a socket
 // address: dir itself, or a symbolic link to it that lives as long as the call.
-func throughShortPath(dir string, f func(short string) error) error {
+func throughShortPath(dir string, f func(short string) error) (err error) {
 	if len(filepath.Join(dir, socketName)) <= maxSocketPath {
 		return f(dir)
 	}
@@ -93,7 +93,7 @@ func throughShortPath(dir string, f func(short string) error) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(tmp)
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
 	link := filepath.Join(tmp, "s")
 	if err := os.Symlink(abs, link); err != nil {
 		return err

@@ -197,15 +197,15 @@ func (r *relay) copy(dst, src *side) {
 			r.readFailed(dst, src, errUnclean)
 			return
 		default:
-			r.half(dst, src)
+			r.half(dst)
 			return
 		}
 	}
 }
 
-// half passes src's clean end on to dst and starts the idle deadline of the
+// half passes a clean end on to dst and starts the idle deadline of the
 // direction that is left.
-func (r *relay) half(dst, src *side) {
+func (r *relay) half(dst *side) {
 	if ok, err := CloseWrite(dst.conn); err != nil {
 		r.writeFailed(dst, err)
 		return
