@@ -2,7 +2,6 @@ package ftpserver_test
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -266,5 +265,3 @@ func (c *client) put(command, content string) {
 	}
 	c.want("", 226)
 }
-
-func sum(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }

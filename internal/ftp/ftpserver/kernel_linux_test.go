@@ -3,6 +3,7 @@ package ftpserver_test
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -99,14 +100,14 @@ func TestKernelMoves(t *testing.T) {
 	_, _ = rand.Read(content)
 	s.write("f", string(content))
 	c := s.login()
-	if got := c.get("RETR f"); sum([]byte(got)) != sum(content) {
+	if got := c.get("RETR f"); sha256.Sum256([]byte(got)) != sha256.Sum256(content) {
 		t.Error("RETR: got other bytes")
 	}
 	c.put("STOR g", string(content))
 	c.put("STOR h", string(content[:sizes/2]))
 	c.put("APPE h", string(content[sizes/2:]))
 	for _, name := range []string{"g", "h"} {
-		if sum([]byte(s.read(name))) != sum(content) {
+		if sha256.Sum256([]byte(s.read(name))) != sha256.Sum256(content) {
 			t.Errorf("%s: got other bytes", name)
 		}
 	}
