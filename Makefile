@@ -2,6 +2,7 @@
 
 GO   ?= go
 LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+LINTFLAGS := --allow-parallel-runners --max-issues-per-linter 0 --max-same-issues 0
 
 # How long each fuzz target runs in `make fuzz`.
 FUZZTIME ?= 20s
@@ -40,7 +41,7 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 .PHONY: lint
 lint: ## look for mistakes and bad style
 	@if command -v golangci-lint >/dev/null && golangci-lint version 2>/dev/null | grep -q 'version v\?2\.15\.0 '; \
-		then golangci-lint run ./...; else $(GO) run $(LINT) run ./...; fi
+		then golangci-lint run $(LINTFLAGS) ./...; else $(GO) run $(LINT) run $(LINTFLAGS) ./...; fi
 
 .PHONY: bench
 bench: ## measure, beside other servers and clients where they are at hand
