@@ -17,6 +17,10 @@ const (
 	maxWaiting = 20_000
 	// maxBackoff bounds the time between polls of a source that fails.
 	maxBackoff = time.Minute
+	// forgetEvery is how long marks that are over may wait for company.
+	forgetEvery = time.Minute
+	// leaveTime bounds what is written when the poller is asked to stop.
+	leaveTime = 5 * time.Second
 )
 
 // sighting is what earlier polls saw of a file that is not yet ready.
@@ -55,17 +59,28 @@ func (l *lane) poll(ctx context.Context) {
 	for {
 		answer, ok := l.awaitPoll(ctx, next)
 		if !ok {
+			l.leavePoll(ctx)
 			return
 		}
 		began := time.Now()
 		due, res, err := l.look(ctx)
 		if ctx.Err() != nil {
+			l.leavePoll(ctx)
 			return
 		}
 		next = l.polled(began, due, res, err)
 		if answer != nil {
 			answer <- pollAnswer{res, err} // it has room for one
 		}
+	}
+}
+
+// leavePoll has the journal forget what is over before the poller ends.
+func (l *lane) leavePoll(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
+	defer cancel()
+	if err := l.forgetEnded(ctx); err != nil {
+		l.log.Warn("end marks", "error", err)
 	}
 }
 
@@ -143,6 +158,9 @@ func (l *lane) look(ctx context.Context) (due time.Time, res PollResult, err err
 		if res.Listed++; res.Listed > maxListed {
 			return due, res, fault.New(fault.Full, "source lists over %d files", maxListed).
 				WithHint("narrow match:, or spread the files over several directories")
+		}
+		if err := l.returned(ctx, f); err != nil {
+			return due, res, err
 		}
 		ready, at, err := l.consider(f, began)
 		switch {
@@ -230,14 +248,48 @@ func (l *lane) sweep(ctx context.Context, began time.Time) error {
 			delete(l.seen, p)
 		}
 	}
-	var gone []string
 	l.mu.Lock()
 	for k, m := range l.known {
 		// A transfer done while the listing ran may be missing from it by chance.
-		if m.ends && m.gen != l.gen && m.done.Before(began) {
-			gone = append(gone, k.id(l.f.Name))
+		if m.ends && !m.over && m.gen != l.gen && m.done.Before(began) {
+			m.over = true
+			l.known[k] = m
+			l.ended = append(l.ended, k.id(l.f.Name))
 		}
 	}
+	due := len(l.ended) >= claimBatch || time.Since(l.forgot) > forgetEvery
 	l.mu.Unlock()
-	return l.forget(ctx, gone)
+	if !due {
+		return nil
+	}
+	return l.forgetEnded(ctx)
+}
+
+// forgetEnded has the journal forget the marks that are over. It does so for many
+// at a time, since each time costs syncs.
+func (l *lane) forgetEnded(ctx context.Context) error {
+	l.mu.Lock()
+	ids := l.ended
+	l.ended, l.forgot = nil, time.Now()
+	l.mu.Unlock()
+	if err := l.forget(ctx, ids); err != nil {
+		l.mu.Lock()
+		l.ended = append(l.ended, ids...)
+		l.mu.Unlock()
+		return err
+	}
+	return nil
+}
+
+// returned sees to a file that is listed again, just as it was, after it had been
+// gone: its mark must be forgotten before it can be claimed.
+func (l *lane) returned(ctx context.Context, f File) error {
+	k := keyOf(l.f.Source.Properties().Identity, f)
+	l.mu.Lock()
+	over := l.known[k].over
+	l.mu.Unlock()
+	if !over {
+		return nil
+	}
+	return l.forget(ctx, []string{k.id(l.f.Name)})
 }

@@ -122,6 +122,9 @@ type lane struct {
 	stat   counters
 	polls  pollState
 
+	ended  []string  // ids of the marks that are over
+	forgot time.Time // when the journal last forgot some
+
 	// The poller's own.
 	gen  uint64
 	seen map[Path]sighting
@@ -135,6 +138,7 @@ type mark struct {
 	gen   uint64    // the last poll that listed it
 
 	warned bool // it was said that the file is still listed
+	over   bool // the file is no longer listed; the journal has yet to forget it
 }
 
 func newLane(r *Runner, f *Flow) *lane {

@@ -18,7 +18,7 @@ const (
 	maxBatch = 500
 	// minBatch is where a batch begins to be cheaper than its writes one by one:
 	// the server stages a batch in files of its own first.
-	minBatch = 4
+	minBatch = 64
 )
 
 // write is one message to be stored.
