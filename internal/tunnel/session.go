@@ -67,6 +67,7 @@ func (s *Session) Run(ctx context.Context) error {
 	if err := s.Link.tls.SetReadDeadline(time.Time{}); err != nil {
 		return lost(err)
 	}
+	asked := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
@@ -79,10 +80,10 @@ func (s *Session) Run(ctx context.Context) error {
 	<-ctx.Done()
 	s.Link.Abort()
 	wg.Wait()
-	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
-		return err
+	if asked.Err() != nil {
+		return nil
 	}
-	return nil
+	return context.Cause(ctx)
 }
 
 func (s *Session) read() error {

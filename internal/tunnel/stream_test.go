@@ -401,3 +401,37 @@ func TestCloseIsNeverACut(t *testing.T) {
 		}
 	}
 }
+
+// TestHostileFrames: what breaks the grammar is an error, never an end, and costs
+// the link.
+func TestHostileFrames(t *testing.T) {
+	for name, raw := range map[string][]byte{
+		"oversized":         {0x00, 0x10, 0x00, 0x01},
+		"almost-a-reset":    {0xff, 0xff, 0xff, 0xfe},
+		"cut-in-a-header":   {0x00, 0x00},
+		"cut-in-a-frame":    {0x00, 0x00, 0x00, 0x05, 'a', 'b'},
+		"reset-no-code":     {0xff, 0xff, 0xff, 0xff, 0x00},
+		"data-after-an-end": {0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 'x'},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := tcpPipe(t)
+			gl, cl := links(t, frame.DataProtocol, a, b)
+			_, cs := openStream(t, gl, cl)
+			if _, err := gl.TLS().Write(raw); err != nil {
+				t.Fatal(err)
+			}
+			gl.Close()
+			_, err := io.ReadAll(cs)
+			if stray := name == "data-after-an-end"; stray != (err == nil) {
+				t.Errorf("got %v", err)
+			}
+			cs.Close()
+			if cs.Settle() {
+				if _, err := cl.Accept(); err == nil {
+					t.Error("a stray byte was taken for a message")
+				}
+			}
+			cl.Abort()
+		})
+	}
+}
