@@ -169,3 +169,38 @@ func TestUnasked(t *testing.T) {
 		}
 	}
 }
+
+// TestSaysNothingToACut has servers that say nothing, or only half of it, to a
+// transfer that was given up, as Pure-FTPd does. NOOP finds the place again.
+func TestSaysNothingToACut(t *testing.T) {
+	for name, said := range map[string]string{
+		"nothing":     "",
+		"second-150":  "150 0.001 seconds\r\n",
+		"both":        "150 0.001 seconds\r\n426 cut\r\n",
+		"as-it-ought": "426 cut\r\n",
+	} {
+		a := &ftptest.Awkward{
+			Files:  map[string]string{"f": strings.Repeat("content", 100000)},
+			Quirks: ftptest.Quirks{ToCut: &said},
+		}
+		onAwkward(t, a, func(t *testing.T, cfg ftpclient.Config) {
+			dialIn(t, cfg, func(c *ftpclient.Conn) {
+				for range 3 {
+					d, err := c.Retr(t.Context(), "f", 0)
+					if err != nil {
+						t.Fatalf("%s: %v", name, err)
+					}
+					if _, err := d.Read(make([]byte, 10)); err != nil {
+						t.Fatalf("%s: %v", name, err)
+					}
+					if err := d.Close(); err != nil {
+						t.Errorf("%s: %v", name, err)
+					}
+				}
+				if n, err := c.Size(t.Context(), "f"); err != nil || n != 700000 {
+					t.Errorf("%s: afterwards %d, %v", name, n, err)
+				}
+			})
+		})
+	}
+}

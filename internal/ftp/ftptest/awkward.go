@@ -66,6 +66,9 @@ type Quirks struct {
 	// Slow, if above 0, is the pause between pieces of data: an eighth of a
 	// download, 1 MiB of an upload.
 	Slow time.Duration
+	// ToCut, if not nil, is sent raw when the client cuts a download, in place of
+	// a 426.
+	ToCut *string
 	// KeepData never ends the data connection of a download and never reads that
 	// of an upload.
 	KeepData bool

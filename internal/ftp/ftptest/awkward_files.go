@@ -177,14 +177,14 @@ func (s *session) send(content string) error {
 		content = content[:min(die.After, len(content))]
 	}
 	if err := s.write(data, content); err != nil {
-		return s.reply(ftp.CodeTransferAborted, "you went away")
+		return s.wentAway()
 	}
 	if die != nil {
 		return s.die(raw, die)
 	}
 	if s.a.Quirks.KeepData {
 		_, _ = io.Copy(io.Discard, data) // until the client gives up
-		return s.reply(ftp.CodeTransferAborted, "you went away")
+		return s.wentAway()
 	}
 	if s.private && s.a.Quirks.NoCloseNotify {
 		err = raw.Close()
@@ -192,12 +192,20 @@ func (s *session) send(content string) error {
 		err = s.linger(raw, data)
 	}
 	if err != nil && !errors.Is(err, net.ErrClosed) {
-		return s.reply(ftp.CodeTransferAborted, "you went away")
+		return s.wentAway()
 	}
 	if s.a.Quirks.EarlyFinal {
 		return nil
 	}
 	return s.chatter(ftp.CodeTransferComplete, "sent")
+}
+
+// wentAway answers a download that the client cut.
+func (s *session) wentAway() error {
+	if said := s.a.Quirks.ToCut; said != nil {
+		return s.sendRaw(*said)
+	}
+	return s.reply(ftp.CodeTransferAborted, "you went away")
 }
 
 // linger ends a download and says nothing before the client has closed its end,

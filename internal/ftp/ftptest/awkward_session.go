@@ -89,10 +89,10 @@ func (s *session) sendRaw(raw string) error {
 	}
 	at := 0
 	for _, end := range [...]int{1, len(raw) / 2, len(raw) - 1, len(raw)} {
-		if end <= at {
+		if end = min(end, len(raw)); end <= at {
 			continue
 		}
-		if _, err := s.nc.Write([]byte(raw[at:min(end, len(raw))])); err != nil {
+		if _, err := s.nc.Write([]byte(raw[at:end])); err != nil {
 			return err
 		}
 		s.sent += end - at
