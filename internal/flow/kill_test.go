@@ -42,8 +42,14 @@ func newWorld(files int) *world {
 // whether it is done.
 func (w *world) run(t *testing.T, life *flowtest.Life, f flow.Flow, limit time.Duration, done func() bool) bool {
 	t.Helper()
-	var log bytes.Buffer
-	f.Source = life.Source(&w.src)
+	return w.runFrom(t, life, &w.src, f, limit, done)
+}
+
+// runFrom is run with another view of the source.
+func (w *world) runFrom(t *testing.T, life *flowtest.Life, src flow.Source, f flow.Flow, limit time.Duration, done func() bool) bool {
+	t.Helper()
+	var log logBuffer
+	f.Source = life.Source(src)
 	f.Sinks = append([]flow.Delivery(nil), f.Sinks...)
 	for i := range f.Sinks {
 		f.Sinks[i].Sink = life.Sink(f.Sinks[i].Sink)

@@ -181,6 +181,9 @@ func (l *lane) begin(ctx context.Context, t *Transfer) (release func(), err erro
 	if t.Deaths >= maxDeaths {
 		t.note(t.Updated, fault.New(fault.Internal, "the process ended %d times in a row while it carried this file", t.Deaths).
 			WithHint("see what its log said last; retry the transfer once the cause is gone"))
+		if t.State == Claimed {
+			l.discard(ctx, t)
+		}
 		if err := l.bury(ctx, t); err != nil {
 			release()
 			return nil, err

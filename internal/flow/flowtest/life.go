@@ -50,6 +50,16 @@ func (l *Life) At() string {
 	return l.at
 }
 
+// Kill ends the process now, whatever it is doing.
+func (l *Life) Kill(why string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.at == "" {
+		l.at = why
+		close(l.over)
+	}
+}
+
 func (l *Life) step(what string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
