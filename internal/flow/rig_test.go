@@ -124,6 +124,16 @@ func (g *rig) transfers(states ...flow.State) []flow.Transfer {
 	return p.Transfers
 }
 
+// done lists the transfers that are done, forgotten ones included.
+func (g *rig) done() []flow.Transfer {
+	g.t.Helper()
+	p, err := g.journal.List(context.WithoutCancel(g.t.Context()), flow.Query{Past: true})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return append(p.Transfers, g.transfers(flow.Done)...)
+}
+
 // dead returns the only dead letter.
 func (g *rig) dead() flow.Transfer {
 	g.t.Helper()

@@ -394,9 +394,9 @@ func TestVersionsTravelInOrder(t *testing.T) {
 		g.dst.Fault = failing("publish", &down)
 		g.put("a", "older")
 		g.start()
-		g.advance(time.Minute) // the older one is whole at the sink, and cannot be published
+		g.advance(10 * time.Second) // the older one is whole at the sink, and cannot be published
 		g.put("a", "newer!")
-		g.advance(time.Minute)
+		g.advance(time.Minute) // so long that a newer one, had it begun, would be tried first
 		down.Store(false)
 		g.advance(20 * time.Minute)
 		if got, _ := g.dst.Get("a"); string(got) != "newer!" {
@@ -437,44 +437,36 @@ func TestClaimWithoutTask(t *testing.T) {
 	})
 }
 
-// TestLostHeartbeats: a task that comes again while this very process works on it
-// begins no second attempt.
-func TestLostHeartbeats(t *testing.T) {
-	bubble(t, func(t *testing.T, g *rig) {
-		g.f.Source = slowSource{&g.src, time.Minute}
-		g.put("a", strings.Repeat("x", 500))
-		g.r = &flow.Runner{Journal: deafJournal{&g.journal}, Flows: []flow.Flow{g.f}}
-		ctx, cancel := context.WithCancel(t.Context())
-		g.cancel, g.ended = cancel, make(chan error, 1)
-		go func() { g.ended <- g.r.Run(ctx) }()
-		g.advance(10 * time.Minute)
-		g.arrived("a", strings.Repeat("x", 500))
-		for _, x := range g.transfers(flow.Done) {
-			if x.Begun != 1 {
-				t.Errorf("took %d attempts want 1", x.Begun)
-			}
-		}
-	})
+// deafJournal counts heartbeats and loses them.
+type deafJournal struct {
+	*flowtest.Journal
+	beats *atomic.Int64
 }
-
-// deafJournal loses heartbeats.
-type deafJournal struct{ *flowtest.Journal }
 
 func (j deafJournal) Tasks(ctx context.Context, name string) (flow.Tasks, error) {
 	ts, err := j.Journal.Tasks(ctx, name)
-	return deafTasks{ts}, err
+	return deafTasks{ts, j.beats}, err
 }
 
-type deafTasks struct{ flow.Tasks }
+type deafTasks struct {
+	flow.Tasks
+	beats *atomic.Int64
+}
 
 func (d deafTasks) Next(ctx context.Context) (flow.Task, error) {
 	task, err := d.Tasks.Next(ctx)
-	return deafTask{task}, err
+	return deafTask{task, d.beats}, err
 }
 
-type deafTask struct{ flow.Task }
+type deafTask struct {
+	flow.Task
+	beats *atomic.Int64
+}
 
-func (deafTask) InProgress() error { return fault.New(fault.TimedOut, "nobody hears") }
+func (d deafTask) InProgress() error {
+	d.beats.Add(1)
+	return fault.New(fault.TimedOut, "nobody hears")
+}
 
 // slowSource makes reading take time.
 type slowSource struct {
@@ -505,23 +497,30 @@ func (s slowBody) Read(p []byte) (int, error) {
 	}
 }
 
-// TestLongTransfer takes far longer than a task may be silent, and is one attempt.
+// TestLongTransfer takes far longer than a task may be silent. It is heartened all
+// the while; and as every heartbeat gets lost, its task comes again, which begins no
+// second attempt.
 func TestLongTransfer(t *testing.T) {
 	bubble(t, func(t *testing.T, g *rig) {
 		g.f.Source = slowSource{&g.src, time.Minute}
 		data := strings.Repeat("x", 1000)
 		g.put("a", data)
-		g.start()
+		var beats atomic.Int64
+		g.r = &flow.Runner{Journal: deafJournal{&g.journal, &beats}, Flows: []flow.Flow{g.f}}
+		ctx, cancel := context.WithCancel(t.Context())
+		g.cancel, g.ended = cancel, make(chan error, 1)
+		go func() { g.ended <- g.r.Run(ctx) }()
 		g.advance(5 * time.Minute)
+		if n := beats.Load(); n < 29 {
+			t.Errorf("heartened %d times in 5 min want every 10 s", n)
+		}
 		if s := g.status(); len(s.Active) != 1 || s.Active[0].Bytes == 0 {
 			t.Errorf("status: got %+v", s.Active)
 		}
 		g.advance(10 * time.Minute)
 		g.arrived("a", data)
-		for _, x := range g.transfers(flow.Done) {
-			if x.Begun != 1 {
-				t.Errorf("took %d attempts want 1", x.Begun)
-			}
+		if d := g.done(); len(d) != 1 || d[0].Begun != 1 {
+			t.Errorf("got %+v want one, in one attempt", d)
 		}
 	})
 }
