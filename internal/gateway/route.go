@@ -28,10 +28,10 @@ func (g *Gateway) route(ctx context.Context, t target) (*session, int, error) {
 			return nil, -1, fault.New(fault.Denied, "%q is exposed at several locations: %s", t, strings.Join(where, ", ")).
 				WithHint("name one of them: --location %s, or location in the flow's source or sink", where[0])
 		}
-		s := slices.MinFunc(covering, func(a, b *session) int { return preferLocked(t, a, b) })
+		s := slices.MinFunc(covering, func(a, b *session) int { return g.preferLocked(t, a, b) })
 		return s, s.exposes(t), nil
 	}
-	holders := slices.DeleteFunc(slices.Clone(here), func(s *session) bool { return s.watched[t.principal] == 0 })
+	holders := slices.DeleteFunc(slices.Clone(here), func(s *session) bool { return !g.holdsLocked(s, t.principal) })
 	g.mu.Unlock()
 	s, err := pick(ctx, t, holders)
 	if err == nil && s == nil {
@@ -51,11 +51,23 @@ func (g *Gateway) reachableLocked(location string) []*session {
 	return out
 }
 
+// holdsLocked reports whether the connector's process behind s watches a control
+// connection of the principal: in this session, or in an earlier one whose streams
+// still run. Pinholes are the process's, not the session's.
+func (g *Gateway) holdsLocked(s *session, principal string) bool {
+	for _, x := range g.sessions {
+		if x.watched[principal] > 0 && x.who.ID == s.who.ID && x.hello.Instance == s.hello.Instance {
+			return true
+		}
+	}
+	return false
+}
+
 // preferLocked: the connector that has the principal's control connections, since
 // a server checks that data comes from where control came from; else the least
 // busy one; else always the same one.
-func preferLocked(t target, a, b *session) int {
-	if x, y := a.watched[t.principal] > 0, b.watched[t.principal] > 0; x != y {
+func (g *Gateway) preferLocked(t target, a, b *session) int {
+	if x, y := g.holdsLocked(a, t.principal), g.holdsLocked(b, t.principal); x != y {
 		if x {
 			return -1
 		}
