@@ -22,7 +22,7 @@ type FTPServer struct {
 	// "ftp://svc-erp@ftp-erp:21". It becomes part of what files are claimed under.
 	Name string
 	// Directory is relative to the login directory, or absolute. Empty is the login
-	// directory itself.
+	// directory itself. A sink makes it if it is not there.
 	Directory string
 }
 
@@ -63,31 +63,33 @@ func refused(err error) bool {
 	return errors.As(err, &re) && re.Reply.Code.Permanent()
 }
 
-// makeFolders makes the folders of a path below the directory. What is there
-// already is refused like what may not be made; whether it helped, the next
-// command tells.
+// makeFolders makes the folders of a path, the directory among them. What is there
+// already is refused like what may not be made; whether it helped, the next command
+// tells.
 func (s *FTPServer) makeFolders(ctx context.Context, c *ftpclient.Conn, p flow.Path) error {
-	dir := p.Dir()
-	if dir == "" {
-		return nil
-	}
-	for i := 0; i <= len(dir); i++ {
+	dir := join(s.Directory, p.Dir())
+	for i := 1; i <= len(dir); i++ { // from 1: "/" is there
 		if i < len(dir) && dir[i] != '/' {
 			continue
 		}
-		if err := c.MakeDir(ctx, join(s.Directory, dir[:i])); err != nil && !refused(err) {
+		if err := c.MakeDir(ctx, dir[:i]); err != nil && !answered(err) {
 			return err
 		}
 	}
 	return nil
 }
 
-// withFolders runs a command that needs p's folder; if it is refused, it makes the
-// folders and runs it again.
+// answered reports whether the server answered, whatever it said.
+func answered(err error) bool {
+	var re *ftp.ReplyError
+	return errors.As(err, &re)
+}
+
+// withFolders runs a command that needs p's folder; if it is refused, in whatever
+// words, it makes the folders and runs it again.
 func (s *FTPServer) withFolders(ctx context.Context, c *ftpclient.Conn, p flow.Path, run func() error) error {
 	err := run()
-	var re *ftp.ReplyError // of any class: some servers say 451 to a missing folder
-	if err == nil || p.Dir() == "" || !errors.As(err, &re) {
+	if err == nil || join(s.Directory, p.Dir()) == "" || !answered(err) {
 		return err
 	}
 	if err := s.makeFolders(ctx, c, p); err != nil {
