@@ -143,7 +143,7 @@ func keyOf(source string, f File) key {
 	if !f.Time.IsZero() {
 		nano = f.Time.UnixNano()
 	}
-	fmt.Fprintf(h, "%d %d", f.Size, nano)
+	h.Write(fmt.Appendf(nil, "%d %d", f.Size, nano))
 	return key(h.Sum(nil)[:16])
 }
 

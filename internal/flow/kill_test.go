@@ -240,7 +240,7 @@ func killRun(t *testing.T, after flow.Action, existing flow.Existing, kind strin
 			if kind == "consumed" {
 				w.consume(t, first.At())
 			}
-			ok = w.run(t, flowtest.NewLife(0), f, 10*time.Minute, done)
+			w.run(t, flowtest.NewLife(0), f, 10*time.Minute, done)
 		}
 		w.restore()
 		w.verify(t, after, folders...)

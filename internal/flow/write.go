@@ -192,7 +192,7 @@ func (s *stream) fanOut(ctx context.Context, r io.Reader, written []Written) err
 	for _, pw := range pipes {
 		switch {
 		case err == nil:
-			pw.Close() // end of file; io.Pipe documents that it returns nil
+			pw.CloseWithError(io.EOF)
 		case errors.Is(err, errOther):
 			pw.CloseWithError(errOther)
 		default:

@@ -247,10 +247,10 @@ func (s *LocalSink) Write(ctx context.Context, temp flow.Path, body io.Reader) (
 		}
 	}()
 	if _, err := flow.Copy(file, &interruptible{ctx, body}); err != nil {
-		return w, fault.As(err, "write %q", temp)
+		return w, s.room(fault.As(err, "write %q", temp))
 	}
 	if err := file.Sync(); err != nil {
-		return w, fault.As(err, "sync %q", temp)
+		return w, s.room(fault.As(err, "sync %q", temp))
 	}
 	info, err := file.Stat()
 	if err != nil {
@@ -280,9 +280,17 @@ func (s *LocalSink) create(root *os.Root, name flow.Path) (*os.File, error) {
 		file, err = root.OpenFile(local(name), flags, 0o666)
 	}
 	if err != nil {
-		return nil, fault.As(err, "make %q in %q", name, s.Path)
+		return nil, s.room(fault.As(err, "make %q in %q", name, s.Path))
 	}
 	return file, nil
+}
+
+// room says what to do about a full disk.
+func (s *LocalSink) room(err *fault.Error) error {
+	if err.Kind == fault.Full && fault.HintOf(err) == "" {
+		return err.WithHint("make room on the disk of %s; the file is tried again by itself", s.Path)
+	}
+	return err
 }
 
 // interruptible ends reading when ctx ends.
