@@ -119,6 +119,7 @@ type lane struct {
 	paths  map[Path]string // ids of open transfers by path: one version of a file at a time
 	active map[string]*progress
 	asleep map[string]struct{} // waits for its next attempt in the journal's queue
+	lost   map[string]struct{} // attempts whose end was not written down
 	stat   counters
 	polls  pollState
 
@@ -155,6 +156,7 @@ func newLane(r *Runner, f *Flow) *lane {
 		paths:  make(map[Path]string),
 		active: make(map[string]*progress),
 		asleep: make(map[string]struct{}),
+		lost:   make(map[string]struct{}),
 		seen:   make(map[Path]sighting),
 	}
 }

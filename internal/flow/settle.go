@@ -96,6 +96,9 @@ func (l *lane) bury(ctx context.Context, t *Transfer) error {
 // unwritten is what happens when the journal did not take a record. Nothing more is
 // done for the transfer: what the journal last knew is what counts.
 func (l *lane) unwritten(t *Transfer, err error) (again bool, after time.Duration) {
+	l.mu.Lock()
+	l.lost[t.ID] = struct{}{}
+	l.mu.Unlock()
 	if errors.Is(err, ErrStale) {
 		l.log.Info("transfer is in other hands", "transfer", t.ID)
 		return true, Heartbeat

@@ -166,7 +166,7 @@ func (l *lane) sleep(t *Transfer) time.Duration {
 // begin counts the attempt before it is tried, so that a file that kills the
 // process is found out. A file that seems to do that is carried alone.
 func (l *lane) begin(ctx context.Context, t *Transfer) (release func(), err error) {
-	if t.Running {
+	if t.Running && !l.takeUnwritten(t.ID) {
 		t.Deaths++
 	}
 	weight := int64(1)
@@ -205,6 +205,16 @@ func (l *lane) begin(ctx context.Context, t *Transfer) (release func(), err erro
 		return nil, err
 	}
 	return release, nil
+}
+
+// takeUnwritten reports whether the last attempt ended in this process, without its
+// end having been written down: that was the journal's fault and no death.
+func (l *lane) takeUnwritten(id string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.lost[id]
+	delete(l.lost, id)
+	return ok
 }
 
 // update writes t down and remembers it.

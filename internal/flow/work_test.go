@@ -272,3 +272,38 @@ func (j *failingJournal) Update(ctx context.Context, t *flow.Transfer) error {
 	}
 	return fault.New(fault.TimedOut, "no answer")
 }
+
+// TestJournalFailsInTheMiddle: attempts that cannot be written down are no deaths of
+// the process, however many there are.
+func TestJournalFailsInTheMiddle(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		var full atomic.Bool
+		full.Store(true)
+		g.put("a", "hello")
+		g.r = &flow.Runner{Journal: fullJournal{&g.journal, &full}, Flows: []flow.Flow{g.f}}
+		ctx, cancel := context.WithCancel(t.Context())
+		g.cancel, g.ended = cancel, make(chan error, 1)
+		go func() { g.ended <- g.r.Run(ctx) }()
+		g.advance(10 * time.Minute)
+		g.notArrived("a")
+		full.Store(false)
+		g.advance(time.Minute)
+		g.arrived("a", "hello")
+		if n := leftovers(g.dst.Names()); len(n) > 0 {
+			t.Errorf("left at the sink: %q", n)
+		}
+	})
+}
+
+// fullJournal takes no intents while it is full.
+type fullJournal struct {
+	*flowtest.Journal
+	full *atomic.Bool
+}
+
+func (j fullJournal) Update(ctx context.Context, t *flow.Transfer) error {
+	if t.State == flow.Intent && j.full.Load() {
+		return fault.New(fault.Full, "no room")
+	}
+	return j.Journal.Update(ctx, t)
+}

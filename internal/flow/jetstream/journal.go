@@ -65,7 +65,12 @@ func (j *Journal) Claim(ctx context.Context, ts []flow.Transfer) ([]flow.Claim, 
 			if err != nil {
 				return nil, err
 			}
-			out[i] = flow.Claim{Transfer: old}
+			// Or it was us, and the answer was lost.
+			ours := old.Open() && old.Begun == 0 && old.Claimed.Equal(ts[i].Claimed)
+			out[i] = flow.Claim{New: ours, Transfer: old}
+			if ours {
+				tasks = append(tasks, old.ID)
+			}
 		case w.err != nil:
 			return nil, j.fail(w.err, "claim %s", ts[i].ID)
 		default:
