@@ -23,6 +23,7 @@ import (
 	"sallyport.dev/internal/config"
 	"sallyport.dev/internal/fault"
 	"sallyport.dev/internal/flow"
+	"sallyport.dev/internal/ftp/ftpclient"
 	"sallyport.dev/internal/gateway"
 	"sallyport.dev/internal/lockfile"
 	"sallyport.dev/internal/netx"
@@ -64,8 +65,9 @@ type world struct {
 	group    *group
 	started  time.Time
 	accounts *account.Store
-	gateway  *gateway.Gateway // nil without one
-	flows    *flow.Runner     // nil without flows
+	gateway  *gateway.Gateway  // nil without one
+	flows    *flow.Runner      // nil without flows
+	pools    []*ftpclient.Pool // of the flows
 	sites    []*site
 	socks    *socks5.Server // nil without one
 

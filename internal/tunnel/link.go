@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,18 +37,23 @@ type Link struct {
 
 	busy      atomic.Bool // an open was sent or read and its stream has not been settled
 	streaming atomic.Bool // what [Link.Stalled] is for
+
+	abort   sync.Once
+	aborted chan struct{} // closed once the link is
 }
+
+func newLink(w *wire, t *tls.Conn) *Link { return &Link{tls: t, wire: w, aborted: make(chan struct{})} }
 
 // Client shakes hands over conn, within 10 s and the context. On error conn is closed.
 func Client(ctx context.Context, conn net.Conn, cfg *tls.Config) (*Link, error) {
 	w := &wire{Conn: conn}
-	return shake(ctx, &Link{tls: tls.Client(w, cfg), wire: w})
+	return shake(ctx, newLink(w, tls.Client(w, cfg)))
 }
 
 // Server shakes hands over conn, within 10 s and the context. On error conn is closed.
 func Server(ctx context.Context, conn net.Conn, cfg *tls.Config) (*Link, error) {
 	w := &wire{Conn: conn}
-	return shake(ctx, &Link{tls: tls.Server(w, cfg), wire: w})
+	return shake(ctx, newLink(w, tls.Server(w, cfg)))
 }
 
 func shake(ctx context.Context, l *Link) (*Link, error) {
@@ -90,6 +96,7 @@ func (l *Link) LocalAddr() net.Addr { return l.wire.Conn.LocalAddr() }
 
 // Abort closes the link at once. A stream on it looks cut to the other end.
 func (l *Link) Abort() {
+	l.abort.Do(func() { close(l.aborted) })
 	_ = l.wire.Conn.Close() // it is being thrown away: nobody can act on this error
 }
 

@@ -92,9 +92,14 @@ func (s *Stream) ResetWith(c frame.Code) error {
 
 // Settle waits until the stream has been closed at this end and what is left of
 // it has passed. It reports whether the link stands between streams again; if
-// not, the link has been closed. Whoever has the stream made calls it once.
+// not, the link has been closed. It does not wait for whoever keeps a stream open
+// over a link that was aborted. Whoever has the stream made calls it once.
 func (s *Stream) Settle() bool {
-	<-s.done
+	select {
+	case <-s.done:
+	case <-s.link.aborted:
+		return false
+	}
 	s.rmu.Lock() // the read in progress has been interrupted
 	defer s.rmu.Unlock()
 	s.wmu.Lock()
