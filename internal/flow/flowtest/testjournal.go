@@ -31,6 +31,7 @@ func TestJournal(t *testing.T, open func(t *testing.T) flow.Journal, reopen func
 		{"concurrent", journalConcurrent},
 		{"tasks", journalTasks},
 		{"tasks-of-flows", journalTasksOfFlows},
+		{"tasks-at-speed", journalTasksAtSpeed},
 		{"queue-once", journalQueueOnce},
 		{"dead-letter", journalDeadLetter},
 		{"forget", journalForget},
@@ -283,6 +284,39 @@ func journalTasksOfFlows(t *testing.T, j flow.Journal) {
 		done(t, task)
 		none(t, q)
 	}
+}
+
+// journalTasksAtSpeed has many workers end tasks while others are taken: none may
+// be late, though nothing but the queue itself brings them.
+func journalTasksAtSpeed(t *testing.T, j flow.Journal) {
+	const n, workers = 600, 8
+	var ts []flow.Transfer
+	for i := range n {
+		ts = append(ts, sample("f", i))
+	}
+	claim(t, j, ts...)
+	q := tasksOf(t, j, "f")
+	slots := make(chan struct{}, workers)
+	errs := make(chan error, n)
+	for range n {
+		slots <- struct{}{}
+		task := next(t, q)
+		go func() {
+			defer func() { <-slots }()
+			tr, err := j.Get(t.Context(), task.ID())
+			if err == nil {
+				tr.State = flow.Done
+				err = j.Update(t.Context(), &tr)
+			}
+			errs <- errors.Join(err, task.Done())
+		}()
+	}
+	for range n {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	none(t, q)
 }
 
 func journalQueueOnce(t *testing.T, j flow.Journal) {

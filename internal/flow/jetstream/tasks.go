@@ -3,9 +3,11 @@ package jetstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"sallyport.dev/internal/fault"
@@ -25,7 +27,7 @@ func (j *Journal) Tasks(ctx context.Context, name string) (flow.Tasks, error) {
 	if err := j.js.DeleteConsumer(ctx, "tasks", token); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return nil, j.fail(err, "open the queue of flow %q", name)
 	}
-	c, err := j.js.CreateConsumer(ctx, "tasks", jetstream.ConsumerConfig{
+	_, err := j.js.CreateConsumer(ctx, "tasks", jetstream.ConsumerConfig{
 		Durable:       token,
 		FilterSubject: taskPrefix + token + ".*",
 		AckPolicy:     jetstream.AckExplicitPolicy,
@@ -37,65 +39,103 @@ func (j *Journal) Tasks(ctx context.Context, name string) (flow.Tasks, error) {
 	if err != nil {
 		return nil, j.fail(err, "open the queue of flow %q", name)
 	}
-	// One at a time: a task that waits in a buffer would count as being worked on.
-	msgs, err := c.Messages(jetstream.PullMaxMessages(1), jetstream.WithMessagesErrOnMissingHeartbeat(false))
+	sub, err := j.conn.SubscribeSync(j.conn.NewInbox())
 	if err != nil {
 		return nil, j.fail(err, "open the queue of flow %q", name)
 	}
-	return &tasks{j, name, msgs}, nil
+	return &tasks{j: j, flow: name, sub: sub, ask: "$JS.API.CONSUMER.MSG.NEXT.tasks." + token}, nil
 }
 
+// pullLife is how long the server keeps a request for a task.
+const pullLife = 30 * time.Second
+
+// tasks pulls one task at a time by requests of its own: one that lay in a client's
+// buffer would count as being worked on, and the client's iterator now and then
+// takes a request for pending that is not when it asks for single messages.
 type tasks struct {
 	j    *Journal
 	flow string
-	msgs jetstream.MessagesContext
+	sub  *nats.Subscription
+	ask  string // the subject of requests
+
+	asked time.Time // when the request that is pending was made; zero if none is
 }
 
-// Next implements [flow.Tasks].
+// Next implements [flow.Tasks]. A request outlives the call that made it: its task
+// is for the next one.
 func (q *tasks) Next(ctx context.Context) (flow.Task, error) {
-	m, err := q.msgs.Next(jetstream.NextContext(ctx))
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, fault.As(context.Cause(ctx), "wait for a task of flow %q", q.flow)
+	for {
+		if err := q.request(); err != nil {
+			return nil, q.j.fail(err, "ask for a task of flow %q", q.flow)
 		}
-		return nil, q.j.fail(err, "wait for a task of flow %q", q.flow)
+		// Some time more than the server takes, so that its word comes first.
+		wait, cancel := context.WithDeadline(ctx, q.asked.Add(pullLife+answerTime))
+		m, err := q.sub.NextMsgWithContext(wait)
+		cancel()
+		switch {
+		case err == nil && m.Header.Get("Status") == "":
+			q.asked = time.Time{}
+			return task{q.j, m}, nil
+		case err == nil, ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
+			q.asked = time.Time{} // the request is over, or nobody knows what became of it
+		case ctx.Err() != nil:
+			return nil, fault.As(context.Cause(ctx), "wait for a task of flow %q", q.flow)
+		default:
+			return nil, q.j.fail(err, "wait for a task of flow %q", q.flow)
+		}
+		if err == nil && m.Header.Get("Status") == "409" {
+			return nil, fault.New(fault.Unreachable, "wait for a task of flow %q: %s", q.flow, m.Header.Get("Description"))
+		}
 	}
-	return task{q.j, m}, nil
+}
+
+// request asks the server for a task, unless a request is pending.
+func (q *tasks) request() error {
+	if !q.asked.IsZero() {
+		return nil
+	}
+	q.asked = time.Now()
+	return q.j.conn.PublishRequest(q.ask, q.sub.Subject, fmt.Appendf(nil, `{"batch":1,"expires":%d}`, pullLife.Nanoseconds()))
 }
 
 // Close implements [flow.Tasks].
 func (q *tasks) Close() error {
-	q.msgs.Stop()
+	if err := q.sub.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+		return q.j.fail(err, "close the queue of flow %q", q.flow)
+	}
 	return nil
 }
 
 type task struct {
 	j *Journal
-	m jetstream.Msg
+	m *nats.Msg
 }
 
-func (t task) ID() string { return strings.TrimPrefix(t.m.Subject(), taskPrefix) }
+func (t task) ID() string { return strings.TrimPrefix(t.m.Subject, taskPrefix) }
 
-func (t task) InProgress() error { return t.check(t.m.InProgress()) }
+func (t task) InProgress() error { return t.answer("+WPI") }
 
 // Done waits until the server has taken the task away: a new one may be queued at
 // once, and there is room for one.
 func (t task) Done() error {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
-	return t.check(t.m.DoubleAck(ctx))
+	if _, err := t.j.conn.RequestWithContext(ctx, t.m.Reply, []byte("+ACK")); err != nil {
+		return t.j.fail(err, "end the task of %s", t.ID())
+	}
+	return nil
 }
 
 func (t task) Later(after time.Duration) error {
 	if after <= 0 {
-		return t.check(t.m.Nak())
+		return t.answer("-NAK")
 	}
-	return t.check(t.m.NakWithDelay(after))
+	return t.answer(sprintf(`-NAK {"delay": %d}`, after.Nanoseconds()))
 }
 
-func (t task) check(err error) error {
-	if err == nil {
-		return nil
+func (t task) answer(text string) error {
+	if err := t.j.conn.Publish(t.m.Reply, []byte(text)); err != nil {
+		return t.j.fail(err, "answer for the task of %s", t.ID())
 	}
-	return t.j.fail(err, "end the task of %s", t.ID())
+	return nil
 }
