@@ -117,7 +117,7 @@ func (c *Connector) Run(ctx context.Context) error {
 	}
 	c.rules = rules
 	c.pinholes = c.newPinholeTable()
-	rand.Read(c.instance[:]) //nolint:errcheck // crypto/rand.Read never returns an error
+	rand.Read(c.instance[:]) // never returns an error
 	gateways = slices.Compact(slices.Clone(gateways))
 	c.mu.Lock()
 	c.state = make([]GatewayState, len(gateways))
@@ -210,5 +210,3 @@ func (c *Connector) resolve(ctx context.Context, host string) ([]netip.Addr, err
 	}
 	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }
-
-var errStopping = errors.New("the connector is stopping")

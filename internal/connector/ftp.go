@@ -33,7 +33,7 @@ func (c *Connector) watch(d *dialled, log *slog.Logger) *watchedConn {
 		local: addrPort(d.conn.LocalAddr()).Addr(),
 	}
 	// Our own id, not the stream's: a gateway chooses that one.
-	rand.Read(hole.session[:]) //nolint:errcheck // crypto/rand.Read never returns an error
+	rand.Read(hole.session[:]) // never returns an error
 	at := func(port uint16, advertised netip.Addr) pinhole {
 		p := hole
 		p.port, p.advertised, p.target = port, advertised, netip.AddrPortFrom(to, port)

@@ -3,6 +3,7 @@ package connector
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -159,10 +160,10 @@ func (w *watcher) Server(p []byte) ([]byte, error) {
 	w.mu.Lock()
 	w.toClient = w.toClient[:0]
 	err := w.server.feed(p, w.replyLineLocked)
-	if err == errBareLF {
+	if errors.Is(err, errBareLF) {
 		err = fault.New(fault.Invalid, "server ends a line with LF alone, want CRLF").WithHint(otherMapping)
 	}
-	if err == errLongLine {
+	if errors.Is(err, errLongLine) {
 		err = fault.New(fault.Invalid, "server sends a line of more than %d bytes", maxWatchLine).WithHint(otherMapping)
 	}
 	if err != nil {
@@ -223,10 +224,10 @@ func (w *watcher) fromClient(p []byte) error {
 	if bytes.IndexByte(p, 0) >= 0 {
 		return fault.New(fault.Invalid, "client sends a NUL byte on a control connection").WithHint(plainOnly)
 	}
-	switch err := w.client.feed(p, w.commandLineLocked); err {
-	case errBareLF:
+	switch err := w.client.feed(p, w.commandLineLocked); {
+	case errors.Is(err, errBareLF):
 		return fault.New(fault.Invalid, "client ends a command with LF alone, want CRLF").WithHint(otherMapping)
-	case errLongLine:
+	case errors.Is(err, errLongLine):
 		return fault.New(fault.Invalid, "client sends a command of more than %d bytes", maxWatchLine).WithHint(otherMapping)
 	default:
 		return err

@@ -74,7 +74,7 @@ func FuzzWatcherModel(f *testing.F) {
 	f.Fuzz(func(t *testing.T, script string, cut uint8) {
 		var lines []string
 		for line := range strings.SplitSeq(script, "\n") {
-			if len(lines) < 64 && len(line) > 1 && len(line) < 200 && (line[0] == 'C' || line[0] == 'S') && !strings.ContainsAny(line, "\r\x00~\xff") {
+			if len(lines) < 64 && len(line) > 1 && len(line) < 200 && (line[0] == 'C' || line[0] == 'S') && !strings.ContainsAny(line, "\r\x00~") && strings.IndexByte(line, 0xff) < 0 {
 				lines = append(lines, line[:1]+" "+line[1:])
 			}
 		}

@@ -63,7 +63,7 @@ func parseSix(s string) (netip.AddrPort, error) {
 		if !ok || v > 255 {
 			return netip.AddrPort{}, errSixNumbers
 		}
-		n[i] = byte(v)
+		n[i] = byte(v) //nolint:gosec // bounded above
 	}
 	port := uint16(n[4])<<8 | uint16(n[5])
 	if port == 0 {
@@ -251,7 +251,7 @@ func parsePortNumber(s string) (uint16, bool) {
 	if !ok || n == 0 || n > 65535 {
 		return 0, false
 	}
-	return uint16(n), true
+	return uint16(n), true //nolint:gosec // bounded above
 }
 
 // replyLine shows a reply in an error.

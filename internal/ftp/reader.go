@@ -2,6 +2,7 @@ package ftp
 
 import (
 	"bytes"
+	"errors"
 	"io"
 )
 
@@ -73,7 +74,7 @@ func (r *Reader) ReadLine() ([]byte, error) {
 			r.pos, r.end, r.scanned = 0, 0, 0
 		}
 		if err := r.fill(); err != nil {
-			if err == io.EOF && (r.end > r.pos || r.dropping) {
+			if errors.Is(err, io.EOF) && (r.end > r.pos || r.dropping) {
 				err = io.ErrUnexpectedEOF
 			}
 			return nil, err
@@ -133,7 +134,7 @@ func (r *Reader) ReadReply() (Reply, error) {
 	size := len(line)
 	for more := first.More; more; {
 		if line, err = r.ReadLine(); err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
 			return Reply{}, err

@@ -91,7 +91,7 @@ func appendTime(b []byte, t time.Time, fraction bool) []byte {
 	b = append2(append2(b, int(month)), day)
 	b = append2(append2(append2(b, hour), minute), second)
 	if ms := t.Nanosecond() / 1e6; fraction && ms > 0 {
-		b = append2(append(b, '.', byte('0'+ms/100)), ms%100)
+		b = append2(append(b, '.', byte('0'+ms/100)), ms%100) //nolint:gosec // one digit
 	}
 	return b
 }

@@ -122,7 +122,7 @@ func (g *Gateway) open(ctx context.Context, t target) (*tunnel.Stream, error) {
 		return nil, err
 	}
 	o := frame.Open{Host: t.host, Port: t.port, Principal: t.principal}
-	rand.Read(o.ID[:]) //nolint:errcheck // crypto/rand.Read never returns an error
+	rand.Read(o.ID[:]) // never returns an error
 	r := &stream{s: s, t: t, since: time.Now()}
 	if i >= 0 {
 		m := s.hello.Mappings[i]

@@ -88,7 +88,7 @@ func (g *Gateway) greet(link *tunnel.Link, who enroll.Identity, m frame.Control)
 			WithHint("set connector.location to %q, or join anew with a token for %q", who.Location, hello.Location)
 	}
 	s := &session{g: g, who: who, hello: hello, link: link, since: time.Now(), watched: make(map[string]int), lookups: make(map[uint64]chan bool)}
-	rand.Read(s.id[:]) //nolint:errcheck // crypto/rand.Read never returns an error
+	rand.Read(s.id[:]) // never returns an error
 	s.control = tunnel.Session{Link: link, Handle: s.handle}
 	s.pool = tunnel.Pool{
 		Name: "the connector of location " + who.Location, Log: g.Log, OnEnd: g.streamEnded,

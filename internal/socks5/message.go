@@ -134,7 +134,7 @@ func notSOCKS5(first byte) error {
 // AppendGreeting appends a greeting that offers methods, at most 255 of them.
 func AppendGreeting(b []byte, methods ...Method) []byte {
 	methods = methods[:min(len(methods), 255)]
-	b = append(b, version, byte(len(methods)))
+	b = append(b, version, byte(len(methods))) //nolint:gosec // bounded above
 	for _, m := range methods {
 		b = append(b, byte(m))
 	}
@@ -168,8 +168,8 @@ func AppendCredentials(b []byte, user string, password secret.Text) ([]byte, err
 	if user == "" || len(user) > 255 || len(p) > 255 {
 		return b, fault.New(fault.Invalid, "SOCKS5 carries a user of 1 to 255 bytes and a password of at most 255")
 	}
-	b = append(append(b, authVersion, byte(len(user))), user...)
-	return append(append(b, byte(len(p))), p...), nil
+	b = append(append(b, authVersion, byte(len(user))), user...) //nolint:gosec // bounded above
+	return append(append(b, byte(len(p))), p...), nil            //nolint:gosec // as above
 }
 
 // ReadRequest reads what a client asks for. An address type that nobody knows is
@@ -272,7 +272,7 @@ func appendMessage(b []byte, second byte, a Address) ([]byte, error) {
 		}
 		b = append(b, ip.AsSlice()...)
 	} else {
-		b = append(append(b, typeDomain, byte(len(host))), host...)
+		b = append(append(b, typeDomain, byte(len(host))), host...) //nolint:gosec // bounded above
 	}
 	return binary.BigEndian.AppendUint16(b, a.Port), nil
 }

@@ -118,7 +118,7 @@ func parseCA(b []byte) (*ca, error) {
 // newSerial returns 120 random bits, never zero (RFC 5280, 4.1.2.2).
 func newSerial() *big.Int {
 	var b [16]byte
-	rand.Read(b[1:]) //nolint:errcheck // crypto/rand.Read never returns an error
+	rand.Read(b[1:]) // never returns an error
 	b[0] = 1
 	return new(big.Int).SetBytes(b[:])
 }

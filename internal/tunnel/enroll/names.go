@@ -25,7 +25,7 @@ var ids = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(bas
 
 func newID(raw int) string {
 	b := make([]byte, raw)
-	rand.Read(b) //nolint:errcheck // crypto/rand.Read never returns an error
+	rand.Read(b) // never returns an error
 	return ids.EncodeToString(b)
 }
 

@@ -146,7 +146,7 @@ func ParseToken(s string) (Token, error) {
 	if r.short || len(r.b) > 0 || expires >= maxExpires {
 		return Token{}, fault.New(fault.Invalid, "join token is malformed inside").WithHint(copyHint)
 	}
-	t.Expires = time.Unix(int64(expires), 0).UTC() //nolint:gosec // below maxExpires
+	t.Expires = time.Unix(int64(expires), 0).UTC() // below maxExpires
 	if err := t.check(); err != nil {
 		return Token{}, err
 	}

@@ -143,7 +143,7 @@ func AppendControl(b []byte, m Control) ([]byte, error) {
 	if len(body)+1 > MaxControl {
 		return b, bad("control message", "at most %d bytes, got %d", MaxControl, len(body)+1)
 	}
-	b = binary.BigEndian.AppendUint32(b, uint32(len(body)+1))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(body)+1)) //nolint:gosec // at most MaxControl
 	return append(append(b, controlType(m)), body...), nil
 }
 
@@ -180,7 +180,7 @@ func ParseControl(b []byte) (Control, error) {
 	if err := d.Decode(m); err != nil {
 		return nil, bad("control message", "fields that protocol %d knows: %v", Version, err)
 	}
-	if _, err := d.Token(); err != io.EOF { //nolint:errorlint // json returns it bare
+	if _, err := d.Token(); err != io.EOF {
 		return nil, bad("control message", "nothing after the object")
 	}
 	if err := m.check(); err != nil {

@@ -38,7 +38,7 @@ func appendHeader(b []byte, t Type) (out []byte, start int) {
 }
 
 func seal(b []byte, start int) []byte {
-	binary.BigEndian.PutUint16(b[start+1:], uint16(len(b)-start-messageHeader))
+	binary.BigEndian.PutUint16(b[start+1:], uint16(len(b)-start-messageHeader)) //nolint:gosec // every body is checked before it is appended
 	return b
 }
 
@@ -84,7 +84,7 @@ func ReadMessage(r io.Reader) (Type, []byte, error) {
 	}
 	body := make([]byte, n)
 	if _, err := io.ReadFull(r, body); err != nil {
-		if err == io.EOF { //nolint:errorlint // io.ReadFull returns it bare
+		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
 		return 0, nil, err

@@ -42,8 +42,8 @@ func AppendOpen(b []byte, o Open) ([]byte, error) {
 	b = append(b, o.ID[:]...)
 	b = binary.BigEndian.AppendUint16(b, o.Flags)
 	b = binary.BigEndian.AppendUint16(b, o.Port)
-	b = append(append(b, byte(len(o.Host))), o.Host...)
-	b = append(append(b, byte(len(o.Principal))), o.Principal...)
+	b = append(append(b, byte(len(o.Host))), o.Host...)           //nolint:gosec // check bounds it
+	b = append(append(b, byte(len(o.Principal))), o.Principal...) //nolint:gosec // as above
 	return seal(b, start), nil
 }
 
@@ -128,9 +128,9 @@ func AppendStatus(b []byte, s Status) ([]byte, error) {
 		return b, err
 	}
 	b, start := appendHeader(b, TypeStatus)
-	b = append(append(b, byte(len(s.Kind))), s.Kind...)
+	b = append(append(b, byte(len(s.Kind))), s.Kind...) //nolint:gosec // check bounds it
 	for _, t := range []string{s.Text, s.Hint} {
-		b = append(binary.BigEndian.AppendUint16(b, uint16(len(t))), t...)
+		b = append(binary.BigEndian.AppendUint16(b, uint16(len(t))), t...) //nolint:gosec // as above
 	}
 	return seal(b, start), nil
 }
