@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -166,6 +167,8 @@ var standard = []struct {
 	{syscall.EPIPE, Unreachable},
 	{syscall.ETIMEDOUT, TimedOut},
 	{net.ErrClosed, Unreachable},
+	{io.EOF, Unreachable}, // the peer went away where something was to come
+	{io.ErrUnexpectedEOF, Unreachable},
 }
 
 // HintOf returns the outermost hint in err's chain, or "".
