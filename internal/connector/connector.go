@@ -41,7 +41,8 @@ type Connector struct {
 	// Grace is how long running streams may go on after Run's context ended,
 	// before they are cut. Zero cuts them at once.
 	Grace time.Duration
-	Log   *slog.Logger // nil discards
+	// Logger gets what an operator should know. Nil discards it.
+	Logger *slog.Logger
 	// OnConnect, if set, is told of each session with a gateway as it begins.
 	OnConnect func(gateway string)
 
@@ -83,10 +84,10 @@ func Join(ctx context.Context, token enroll.Token, stateDir string) (enroll.Iden
 }
 
 func (c *Connector) log() *slog.Logger {
-	if c.Log == nil {
+	if c.Logger == nil {
 		return slog.New(slog.DiscardHandler)
 	}
-	return c.Log
+	return c.Logger
 }
 
 // Check compiles the mappings and returns the first fault, and what is allowed

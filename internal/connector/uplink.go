@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sallyport.dev/internal/fault"
+	"sallyport.dev/internal/netx"
 	"sallyport.dev/internal/tunnel"
 	"sallyport.dev/internal/tunnel/frame"
 )
@@ -70,24 +71,13 @@ func (u *uplink) run(ctx context.Context, giveUp context.CancelCauseFunc) {
 		if out.worthSaying(err, time.Now()) {
 			u.c.log().Warn("gateway not connected", "gateway", u.addr, "error", err, "hint", fault.HintOf(err), "again_in", delay.Round(time.Millisecond))
 		}
-		if !pause(ctx, delay) {
+		if !netx.Pause(ctx, delay) {
 			break
 		}
 	}
 	u.drain()
 	close(stopTend)
 	tending.Wait()
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // outage is a time without a session.
@@ -262,7 +252,7 @@ func (s *session) handle(m frame.Control) error {
 func (s *session) renew() {
 	wait := time.Until(s.u.c.Credentials.RenewAt())
 	for {
-		if !pause(s.ctx, min(max(wait, 0), renewAgain)) { // looks at the clock every hour: it may be set
+		if !netx.Pause(s.ctx, min(max(wait, 0), renewAgain)) { // looks at the clock every hour: it may be set
 			return
 		}
 		if wait = time.Until(s.u.c.Credentials.RenewAt()); wait > 0 {

@@ -27,7 +27,7 @@ func (w *world) startConnector(ctx context.Context) error {
 			WithHint("change connector.location, or join for %q with a new token and an empty state folder", cfg.Location)
 	}
 	c := &connector.Connector{
-		Credentials: creds, Software: w.opts.Version, Grace: w.opts.Grace / 4, Log: w.log.With("part", "connector"),
+		Credentials: creds, Software: w.opts.Version, Grace: w.opts.Grace / 4, Logger: w.log.With("part", "connector"),
 		OnConnect: func(gateway string) {
 			if w.opts.Connected != nil {
 				w.opts.Connected(gateway, who.Location)

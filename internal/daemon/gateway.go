@@ -25,8 +25,9 @@ func (w *world) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	authority.Logger = w.log.With("part", "gateway")
 	w.closers = append(w.closers, authority.Close)
-	g := &gateway.Gateway{Authority: authority, Log: w.log.With("part", "gateway"), Software: w.opts.Version}
+	g := &gateway.Gateway{Authority: authority, Logger: w.log.With("part", "gateway"), Software: w.opts.Version}
 	l, err := w.listen(ctx, "the gateway", cfg.Listen.String())
 	if err != nil {
 		return err

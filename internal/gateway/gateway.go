@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"sallyport.dev/internal/fault"
+	"sallyport.dev/internal/netx"
 	"sallyport.dev/internal/tunnel"
 	"sallyport.dev/internal/tunnel/enroll"
 	"sallyport.dev/internal/tunnel/frame"
@@ -46,7 +47,7 @@ type Gateway struct {
 	Software string
 	// MaxStreams bounds the streams of one principal. Zero: [DefaultMaxStreams].
 	MaxStreams int
-	Log        *slog.Logger // nil discards
+	Logger     *slog.Logger // nil discards
 
 	init    sync.Once
 	base    context.Context // ends with Close
@@ -82,10 +83,10 @@ func (g *Gateway) setUp() {
 }
 
 func (g *Gateway) log() *slog.Logger {
-	if g.Log == nil {
+	if g.Logger == nil {
 		return slog.New(slog.DiscardHandler)
 	}
-	return g.Log
+	return g.Logger
 }
 
 // Serve takes connectors in on l until Shutdown or Close, then returns
@@ -109,7 +110,7 @@ func (g *Gateway) Serve(l net.Listener) error {
 			// Out of descriptors, as a rule: what is open goes on, so this waits.
 			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
 			g.log().Error("accept", "listener", l.Addr().String(), "error", err, "again_in", delay)
-			if !g.pause(delay) {
+			if !netx.Pause(g.base, delay) {
 				return ErrServerClosed
 			}
 			continue
@@ -190,17 +191,6 @@ func (g *Gateway) isClosed() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.closed
-}
-
-func (g *Gateway) pause(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-g.base.Done():
-		return false
-	}
 }
 
 // Shutdown takes no more connectors and streams, tells the connectors, and waits

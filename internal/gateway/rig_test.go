@@ -56,7 +56,7 @@ func serveRig(t testing.TB, outside, inside netx.Network, addr string) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.gw = &gateway.Gateway{Authority: a, Software: "test", Log: r.log.logger("gateway")}
+	r.gw = &gateway.Gateway{Authority: a, Software: "test", Logger: r.log.logger("gateway")}
 	l, err := outside.Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +141,7 @@ type running struct {
 
 func (r *rig) newConnector(creds *enroll.Credentials, mappings ...connector.Mapping) *connector.Connector {
 	return &connector.Connector{
-		Credentials: creds, Mappings: mappings, Software: "test", Log: r.log.logger("connector"),
+		Credentials: creds, Mappings: mappings, Software: "test", Logger: r.log.logger("connector"),
 		Dial: r.dialOutside,
 		DialInside: func(ctx context.Context, local netip.Addr, to netip.AddrPort) (net.Conn, error) {
 			r.mu.Lock()

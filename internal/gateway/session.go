@@ -91,7 +91,7 @@ func (g *Gateway) greet(link *tunnel.Link, who enroll.Identity, m frame.Control)
 	rand.Read(s.id[:]) // never returns an error
 	s.control = tunnel.Session{Link: link, Handle: s.handle}
 	s.pool = tunnel.Pool{
-		Name: "the connector of location " + who.Location, Log: g.Log, OnEnd: g.streamEnded,
+		Name: "the connector of location " + who.Location, Logger: g.Logger, OnEnd: g.streamEnded,
 		Grow: func(n int) error { return s.control.Send(&frame.Grow{Count: n}) },
 	}
 	s.pool.Expect(tunnel.PoolStart) // by the welcome

@@ -115,3 +115,15 @@ func CloseWrite(c net.Conn) (bool, error) {
 	}
 	return false, nil
 }
+
+// Pause waits for d, or until ctx ends, which it reports as false.
+func Pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

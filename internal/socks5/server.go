@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"sallyport.dev/internal/netx"
 	"sallyport.dev/internal/secret"
 )
 
@@ -77,7 +78,7 @@ func (s *Server) Serve(l net.Listener) error {
 		case isTemporary(err): // out of descriptors: the clients already here will free some
 			delay = min(max(2*delay, 5*time.Millisecond), time.Second)
 			s.logger().Warn("accept SOCKS client", "error", err, "again_in", delay)
-			if !sleep(ctx, delay) {
+			if !netx.Pause(ctx, delay) {
 				return ErrServerClosed
 			}
 			continue
@@ -220,16 +221,4 @@ func orDefault[T comparable](v, def T) T {
 func isTemporary(err error) bool {
 	var t interface{ Temporary() bool }
 	return errors.As(err, &t) && t.Temporary()
-}
-
-// sleep waits for d, or reports false when ctx ends first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

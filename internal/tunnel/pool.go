@@ -37,8 +37,8 @@ type Pool struct {
 	// Grow asks the connector for n more links. It must not wait for them.
 	Grow func(n int) error
 	// OnEnd, if set, is called when a stream's link has been dealt with.
-	OnEnd func(*Stream)
-	Log   *slog.Logger // nil discards
+	OnEnd  func(*Stream)
+	Logger *slog.Logger // nil discards
 
 	wg sync.WaitGroup // streams that are settling, pings
 
@@ -59,10 +59,10 @@ type spare struct {
 }
 
 func (p *Pool) log() *slog.Logger {
-	if p.Log == nil {
+	if p.Logger == nil {
 		return slog.New(slog.DiscardHandler)
 	}
-	return p.Log
+	return p.Logger
 }
 
 // PoolStats is what a pool holds at the moment.

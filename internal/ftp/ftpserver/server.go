@@ -205,9 +205,7 @@ func (s *Server) accept(l net.Listener, own *sync.WaitGroup) error {
 		}
 		delay = min(max(2*delay, 5*time.Millisecond), maxAcceptDelay)
 		s.logger().Warn("accept control connection", "err", err, "retry", delay)
-		select {
-		case <-time.After(delay):
-		case <-s.accepting.Done():
+		if !netx.Pause(s.accepting, delay) {
 			return ErrServerClosed
 		}
 	}

@@ -18,7 +18,7 @@ import (
 // from many goroutines.
 type Authority struct {
 	// Log gets joins, renewals and refusals. Set it before use; nil discards.
-	Log *slog.Logger
+	Logger *slog.Logger
 
 	state  *folder
 	ca     *ca
@@ -74,10 +74,10 @@ func (a *Authority) Close() error { return a.state.close() }
 func (a *Authority) Pin() [32]byte { return pinOf(a.ca.cert) }
 
 func (a *Authority) log() *slog.Logger {
-	if a.Log == nil {
+	if a.Logger == nil {
 		return slog.New(slog.DiscardHandler)
 	}
-	return a.Log
+	return a.Logger
 }
 
 // Check reports whether the connector may speak now: neither revoked nor

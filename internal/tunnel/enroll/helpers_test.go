@@ -79,7 +79,7 @@ func newGateway(t testing.TB) *gateway {
 func serveGateway(t testing.TB, dir string, n *memnet.Network, addr string, c *clock) *gateway {
 	t.Helper()
 	g := &gateway{Authority: openAuthority(t, dir, c.now), clock: c, net: n, dir: dir, logs: &logs{}, errs: make(chan error, 64)}
-	g.Log = slog.New(slog.NewTextHandler(g.logs, nil))
+	g.Logger = slog.New(slog.NewTextHandler(g.logs, nil))
 	l, err := n.Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		t.Fatal(err)
