@@ -134,6 +134,7 @@ type lane struct {
 // mark is what the poller needs to know of a transfer.
 type mark struct {
 	state State
+	rev   uint64    // of the transfer as it was remembered last
 	ends  bool      // the mark ends when the source no longer lists the file
 	done  time.Time // when it was done, by the monotonic clock; zero if in an earlier process
 	gen   uint64    // the last poll that listed it
@@ -211,6 +212,8 @@ func (l *lane) forget(ctx context.Context, ids []string) error {
 }
 
 // remember keeps the lane's memory in step with a transfer just read or written.
+// A worker may have finished a transfer before the poller that claimed it comes to
+// remember the claim: what is older than what is known changes nothing.
 func (l *lane) remember(t *Transfer) {
 	k, ok := parseKey(t.ID)
 	if !ok {
@@ -219,7 +222,10 @@ func (l *lane) remember(t *Transfer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	m := l.known[k]
-	m.state = t.State
+	if t.Rev < m.rev {
+		return
+	}
+	m.state, m.rev = t.State, t.Rev
 	m.ends = t.State == Done && (t.After != Keep || t.Outcome != Arrived)
 	if t.State == Done && m.done.IsZero() {
 		m.done = time.Now()

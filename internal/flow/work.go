@@ -49,6 +49,13 @@ func (l *lane) serve(ctx, work context.Context, workers *sync.WaitGroup) (err er
 			}
 			continue
 		}
+		if shut, _ := l.gate.state(); shut { // it came just as the gate was shut
+			l.slots.Release(1)
+			if err := task.Later(0); err != nil {
+				l.log.Warn("give a task back", "transfer", task.ID(), "error", err)
+			}
+			continue
+		}
 		workers.Go(func() {
 			defer l.slots.Release(1)
 			l.carry(work, task)
