@@ -166,6 +166,20 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestSOCKSCodes: what a program at the proxy is told, by number.
+func TestSOCKSCodes(t *testing.T) {
+	curl, env := testkit.Tool(t, "curl")
+	ask := func(socks, url string) result {
+		return command(t, "", "", "env", append(append([]string{}, env...), curl, "-sS", "--proxy", "socks5h://"+socks, url)...)
+	}
+	alone := start(t, "", "gateway", "run", "--listen", "127.0.0.1:0", "--socks", "127.0.0.1:0", "--state", t.TempDir())
+	refused(t, ask(alone.says(`listening on (\S+) \(socks5\)`)[1], "ftp://ftp-erp/"), 97, "(3)")
+	c := cross(t, "dead:21=127.0.0.1:9,protocol=ftp")
+	refused(t, ask(c.socks, "ftp://ftp-erp/"), 97, "(2)")
+	refused(t, ask(c.socks, "ftp://dead/"), 97, "(4)")
+	c.gateway.says(`no mapping covers \\"ftp-erp:21\\".*"hint":`)
+}
+
 // TestFullDiskAtTheSink: nothing half under the final name, the source keeps the
 // file, the log says what is the matter, and once there is room the file arrives.
 func TestFullDiskAtTheSink(t *testing.T) {

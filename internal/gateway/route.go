@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 
 	"sallyport.dev/internal/fault"
 	"sallyport.dev/internal/tunnel"
@@ -123,13 +124,14 @@ func pick(ctx context.Context, t target, holders []*session) (*session, error) {
 	return nil, nil
 }
 
-// offlineLocked says that there is nobody to ask.
+// offlineLocked says that there is nobody to ask. The cause tells this from a host
+// that cannot be reached behind a connector: SOCKS5 has a code for each.
 func (g *Gateway) offlineLocked(t target) error {
 	if t.location == "" {
-		return fault.New(fault.Unreachable, "no connector is connected, so nothing leads to %q", t).
+		return fault.Wrap(fault.Unreachable, syscall.ENETUNREACH, "no connector is connected, so nothing leads to %q", t).
 			WithHint("start `sallyport connector run` at the plant; `sallyport gateway connectors` shows who is connected")
 	}
-	e := fault.New(fault.Unreachable, "no connector of location %q is connected", t.location)
+	e := fault.Wrap(fault.Unreachable, syscall.ENETUNREACH, "no connector of location %q is connected", t.location)
 	if others := locations(g.reachableLocked("")); len(others) > 0 {
 		return e.WithHint("connected are: %s", strings.Join(others, ", "))
 	}
