@@ -138,15 +138,8 @@ func password(say *speaker, u ftp.URL, file string) (secret.Text, error) {
 	case ok:
 		return secret.New(env), nil
 	}
-	in, ok := say.in.(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) {
+	if in, ok := say.in.(*os.File); !ok || !term.IsTerminal(int(in.Fd())) {
 		return secret.Text{}, usagef("give --password-file FILE or set $"+passwordVariable, "there is no password for user %q", u.User)
 	}
-	fmt.Fprintf(say.err, "password of %s at %s: ", u.User, u.Host) //nolint:errcheck // nobody is left to ask
-	b, err := term.ReadPassword(int(in.Fd()))
-	say.sayf("")
-	if err != nil {
-		return secret.Text{}, fault.As(err, "read the password")
-	}
-	return secret.New(string(b)), nil
+	return readSecret(say, fmt.Sprintf("password of %s at %s: ", u.User, u.Host))
 }

@@ -55,6 +55,11 @@ func (s *speaker) sayf(format string, args ...any) {
 	fmt.Fprintf(s.err, format+"\n", args...) //nolint:errcheck // nobody is left to tell
 }
 
+// promptf asks for something, on standard error.
+func (s *speaker) promptf(format string, args ...any) {
+	fmt.Fprintf(s.err, format, args...) //nolint:errcheck // nobody is left to ask
+}
+
 // listening says where a part of a daemon can be reached.
 func (s *speaker) listening(part, addr string) { s.sayf("listening on %s (%s)", addr, part) }
 
