@@ -92,7 +92,7 @@ password. A gateway that runs beside takes it at once; none needs to run.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.location, "location", "", "location that the connector will serve, such as plant1")
-	f.StringSliceVar(&o.address, "address", nil, "host:port of the gateway as the connector dials it; several for several gateways")
+	f.StringSliceVar(&o.address, "address", nil, "host:port of the gateway as the connector dials it; several for several gateways; without it gateway.public of the document that last ran here")
 	f.DurationVar(&o.valid, "valid", enroll.TokenTTL, "how long the token can be used")
 	stateFlag(cmd, &o.state)
 	return cmd
@@ -101,6 +101,15 @@ password. A gateway that runs beside takes it at once; none needs to run.`,
 func runGatewayToken(say *speaker, o tokenOptions) error {
 	if o.location == "" {
 		return usagef("name the place that the connector will serve: --location plant1", "--location is missing")
+	}
+	if len(o.address) == 0 {
+		public, err := daemon.PublicAddress(o.state)
+		if err != nil {
+			return err
+		}
+		if public != "" {
+			o.address = []string{public}
+		}
 	}
 	if len(o.address) == 0 {
 		return usagef("give host:port as the connector's machine dials it: --address gateway.example.com:443", "--address is missing")

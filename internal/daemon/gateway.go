@@ -1,10 +1,14 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"time"
 
 	"sallyport.dev/internal/api"
@@ -32,12 +36,50 @@ func (w *world) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := notePublic(w.cfg.State, cfg.Public); err != nil {
+		return errors.Join(err, l.Close())
+	}
 	w.gateway = g
 	w.group.start(ctx, "gateway", func(ctx context.Context) error {
 		return serve(ctx, g, l, w.opts.Grace/4, gateway.ErrServerClosed)
 	})
 	w.running(api.Part{Kind: "gateway", Address: l.Addr().String(), State: "running"})
 	return nil
+}
+
+// publicFile keeps, in the state folder, the address that join tokens carry, so
+// that a token can be made without the document.
+const publicFile = "public"
+
+func notePublic(state string, public config.Address) error {
+	path := filepath.Join(state, publicFile)
+	if public.IsZero() {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fault.As(err, "forget the gateway's public address")
+		}
+		return nil
+	}
+	if err := os.WriteFile(path, []byte(public.String()+"\n"), 0o600); err != nil {
+		return fault.As(err, "note the gateway's public address")
+	}
+	return nil
+}
+
+// PublicAddress returns the address that tokens of the gateway in the state folder
+// carry, as gateway.public of its document said when it last ran; "" if it said none.
+func PublicAddress(state string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(state, publicFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fault.As(err, "read the gateway's public address")
+	}
+	var a config.Address
+	if err := a.UnmarshalText(bytes.TrimSpace(text)); err != nil {
+		return "", fault.As(err, "read the gateway's public address in %q", state)
+	}
+	return a.String(), nil
 }
 
 func (w *world) startSOCKS(ctx context.Context) error {

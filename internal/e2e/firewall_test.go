@@ -120,7 +120,7 @@ flows:
 	_, before := e.counters()
 	run := start(t, e.ns("cloud"), "run", "-c", doc)
 	run.says(`listening on 10\.99\.1\.2:443`)
-	token := mustRun(t, e.ns("cloud"), "", "gateway", "token", "--location", "plant1", "--address", "10.99.1.2:443", "--state", filepath.Join(cloud, "state")).stdout
+	token := mustRun(t, e.ns("cloud"), "", "gateway", "token", "--location", "plant1", "--state", filepath.Join(cloud, "state")).stdout
 	mustRun(t, e.ns("plant"), token, "connector", "join", "-", "--state", plant)
 	start(t, e.ns("plant"), "connector", "run", "--state", plant, "--expose", "ftp-erp:21=10.99.2.3:21,protocol=ftp").says(`connected to`)
 
