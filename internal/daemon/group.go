@@ -79,7 +79,7 @@ func (g *group) stop(grace time.Duration) {
 				g.log.Warn("part takes long to stop", "part", r.name)
 			}
 		}
-		if r.err != nil && !late {
+		if !late && r.err != nil {
 			g.log.Debug("part stopped", "part", r.name, "err", r.err)
 		}
 	}
