@@ -25,26 +25,26 @@ type Client struct {
 
 // Status asks what the process is and does.
 func (c *Client) Status(ctx context.Context) (Status, error) {
-	return get[Status](ctx, c, "/v1/status")
+	return ask[Status](ctx, c, http.MethodGet, "/v1/status")
 }
 
 // Connectors asks a gateway for its connectors.
 func (c *Client) Connectors(ctx context.Context) ([]Connector, error) {
-	return get[[]Connector](ctx, c, "/v1/connectors")
+	return ask[[]Connector](ctx, c, http.MethodGet, "/v1/connectors")
 }
 
 // Streams asks a gateway for the connections in progress.
 func (c *Client) Streams(ctx context.Context) ([]Stream, error) {
-	return get[[]Stream](ctx, c, "/v1/streams")
+	return ask[[]Stream](ctx, c, http.MethodGet, "/v1/streams")
 }
 
 // Sessions asks for the sessions of programs with SOCKS5 servers and sites.
 func (c *Client) Sessions(ctx context.Context) ([]Session, error) {
-	return get[[]Session](ctx, c, "/v1/sessions")
+	return ask[[]Session](ctx, c, http.MethodGet, "/v1/sessions")
 }
 
-// get asks path and decodes the answer, bounded by [MaxBody] and a minute.
-func get[T any](ctx context.Context, c *Client, path string) (T, error) {
+// ask asks path and decodes the answer, bounded by [MaxBody] and a minute.
+func ask[T any](ctx context.Context, c *Client, method, path string) (T, error) {
 	var v T
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -52,7 +52,7 @@ func get[T any](ctx context.Context, c *Client, path string) (T, error) {
 		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dialSocket(ctx, c.Dir) },
 		DisableKeepAlives: true,
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://part"+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://part"+path, nil)
 	if err != nil {
 		return v, err
 	}

@@ -20,7 +20,9 @@ type Handler struct {
 	Connectors func() ([]Connector, error)
 	Streams    func() []Stream
 	// Dial opens a connection for the owner of the socket.
-	Dial   func(ctx context.Context, req DialRequest) (net.Conn, error)
+	Dial func(ctx context.Context, req DialRequest) (net.Conn, error)
+	// Flow answers about flows; nil where none run.
+	Flow   *FlowHandler
 	Logger *slog.Logger // nil: discard
 }
 
@@ -47,6 +49,7 @@ func (h *Handler) Routes() http.Handler {
 		answer(w, h.Sessions(), nil)
 	})
 	mux.HandleFunc("POST /v1/dial", h.dial)
+	h.flowRoutes(mux)
 	return mux
 }
 

@@ -31,14 +31,16 @@ func TestMain(m *testing.M) {
 //	                              until it says PATTERN, and sets $NAME to what the
 //	                              pattern's group matched
 //	expand FILE                   puts the values of variables into FILE
+//	arrives FILE                  waits until FILE is there
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"daemon": daemonCmd,
-			"expand": expandCmd,
+			"daemon":  daemonCmd,
+			"expand":  expandCmd,
+			"arrives": arrivesCmd,
 		},
 	})
 }
@@ -91,6 +93,25 @@ func expandCmd(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+func arrivesCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: arrives FILE")
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for {
+		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			ts.Fatalf("%s did not arrive", args[0])
+		}
+	}
 }
 
 // speech is what a daemon says, and a sign of life with each word.

@@ -26,6 +26,9 @@ func (w *world) startControl(ctx context.Context) error {
 	if w.gateway != nil {
 		h.Connectors, h.Streams, h.Dial = w.connectors, w.streams, w.dialOwner
 	}
+	if w.flows != nil {
+		h.Flow = w.flowHandler()
+	}
 	w.group.start(ctx, "control socket", func(ctx context.Context) error {
 		srv := &http.Server{
 			Handler: h.Routes(), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
