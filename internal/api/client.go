@@ -94,8 +94,8 @@ func (c *Client) Dial(ctx context.Context, req DialRequest) (net.Conn, error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // wakes what waits below
 	br := bufio.NewReader(conn)
 	err = c.upgrade(ctx, conn, br, body)
-	if !stop() && err == nil {
-		err = ctx.Err()
+	if !stop() {
+		err = context.Cause(ctx) // whatever broke off because of it
 	}
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())

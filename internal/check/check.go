@@ -220,7 +220,10 @@ func (w *walk) watched(dial netx.DialFunc) netx.DialFunc {
 }
 
 func (w *walk) list(ctx context.Context, c *ftpclient.Conn) error {
-	dir := strings.TrimSuffix(w.URL.Path, "/")
+	dir := w.URL.Path
+	if dir != "/" {
+		dir = strings.TrimSuffix(dir, "/")
+	}
 	shown := dir
 	if shown == "" {
 		shown = "the login directory"

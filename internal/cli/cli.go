@@ -184,6 +184,14 @@ func noun(use, short string, subs ...*cobra.Command) *cobra.Command {
 	return c
 }
 
+// atMostOne wants one argument or none.
+func atMostOne(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return usagef("see "+cmd.CommandPath()+" --help", "%s wants one argument at most, got %d", cmd.CommandPath(), len(args))
+	}
+	return nil
+}
+
 // exactly wants n arguments, named for the message.
 func exactly(n int, names string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {

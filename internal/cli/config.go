@@ -36,7 +36,7 @@ document may have but that this version does not serve yet are warnings here;
 
 It opens no file but the document, resolves no secret and looks up no name.`,
 		Example: "  sallyport config check -c sallyport.yaml",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    atMostOne,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				o.file = args[0]

@@ -118,7 +118,7 @@ func runGatewayToken(say *speaker, o tokenOptions) error {
 	if err != nil {
 		return err
 	}
-	say.sayf("join token for location %s, good once and until %s:", t.Location, t.Expires.Local().Format("15:04:05 MST"))
+	say.sayf("join token for location %s, good once and until %s:", t.Location, t.Expires.Local().Format("2006-01-02 15:04:05 MST"))
 	return say.resultf("%s", t.Encode())
 }
 

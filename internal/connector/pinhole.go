@@ -83,6 +83,11 @@ func (t *pinholes) add(p pinhole) error {
 	delete(t.rows, p.session)
 	n := 0
 	for _, r := range t.rows {
+		// A server has one port open for one session: what was announced before is
+		// over, whoever it was announced to, or it would lead to this one's data.
+		if r.target == p.target && r.live(now) {
+			r.used = true
+		}
 		if r.principal == p.principal && r.live(now) {
 			n++
 		}

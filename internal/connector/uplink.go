@@ -277,6 +277,10 @@ func (s *session) renewNow() error {
 	if err != nil {
 		return err
 	}
+	select {
+	case <-s.renewal: // an answer that came too late for the request before
+	default:
+	}
 	if err := s.control.Send(&frame.Renew{CSR: csr}); err != nil {
 		return err
 	}

@@ -79,6 +79,7 @@ type watcher struct {
 	spoken   bool // the client's first line was a command
 	greeted  bool // the server's first line was FTP
 	lost     bool // out of step: nothing opens any more
+	closed   bool // the conversation is over
 	epsvAll  bool
 	multi    ftp.Code        // within a reply of many lines: its code, else 0
 	stray    bool            // the reply being read began when nothing was asked
@@ -135,7 +136,7 @@ func newWatcher(hooks watchHooks, log *slog.Logger) *watcher {
 func (w *watcher) Close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.lost = true
+	w.lost, w.closed = true, true
 	w.hooks.cancel()
 }
 
@@ -183,6 +184,7 @@ func (w *watcher) ServerEnd() []byte {
 	defer w.mu.Unlock()
 	rest := w.server.held
 	w.server.held = nil
+	w.loseLocked() // whoever listens on an announced port now is somebody else
 	return rest
 }
 
@@ -255,6 +257,13 @@ func (w *watcher) commandLineLocked(line []byte) error {
 		w.insteadLocked(answerMalformed)
 		return nil
 	}
+	refused := cmd.Verb == "PORT" || cmd.Verb == "EPRT" || cmd.Verb == "LPRT" || cmd.Verb == "AUTH"
+	if !refused && !plainStart(text, cmd.Verb) {
+		// Servers do not agree on what Telnet bytes before a verb mean: for them
+		// another command may stand there than does here.
+		w.insteadLocked(answerMalformed)
+		return nil
+	}
 	switch cmd.Verb {
 	case "PORT", "EPRT", "LPRT":
 		w.insteadLocked(answerActive)
@@ -292,6 +301,20 @@ func (w *watcher) insteadLocked(answer string) {
 		w.said[answer] = true
 		w.eventLocked(slog.LevelInfo, "FTP command refused", fault.New(fault.Unsupported, "answered %q", answer[:len(answer)-2]))
 	}
+}
+
+// plainStart reports whether a command begins with its verb, or with no more than
+// the Telnet interrupt and synch before a command that may come within a transfer
+// (RFC 959 section 4.1.3).
+func plainStart(text []byte, verb string) bool {
+	n := 0
+	for n < len(text) && (text[n] == 0xFF || text[n] == 0xF4 || text[n] == 0xF2) {
+		n++
+	}
+	if n == 0 {
+		return text[0] < 0xF0
+	}
+	return text[n] < 0xF0 && (verb == "ABOR" || verb == "STAT" || verb == "QUIT")
 }
 
 // httpVerb recognises what browsers are made to send to other servers' ports. None
@@ -417,6 +440,9 @@ func (w *watcher) outOfStepLocked(format string, args ...any) {
 
 // openLocked opens a pinhole for a port that was announced as the rules ask.
 func (w *watcher) openLocked(port uint16, advertised netip.Addr, err error) {
+	if w.closed { // a late answer must leave nothing behind
+		return
+	}
 	var why *fault.Error
 	switch service, denied := deniedPorts[port]; {
 	case err != nil:

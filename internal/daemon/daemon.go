@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"sallyport.dev/internal/account"
@@ -176,6 +177,8 @@ func (w *world) listen(ctx context.Context, part, addr string) (net.Listener, er
 		switch {
 		case errors.Is(err, os.ErrPermission):
 			e = e.WithHint("ports below 1024 need the right to bind them: setcap cap_net_bind_service=+ep on the program, or a higher port")
+		case errors.Is(err, syscall.EADDRNOTAVAIL):
+			e = e.WithHint("is %s an address of this machine?", addr)
 		default:
 			e = e.WithHint("is another program on %s? Choose another port, or 0 for a free one", addr)
 		}

@@ -71,15 +71,20 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer func() { err = errors.Join(err, logFile.Close()) }()
 	s.log = slog.New(slog.NewTextHandler(logFile, nil))
 
-	ctx, stop := context.WithCancel(ctx)
+	playing, stop := context.WithCancel(ctx)
 	defer stop()
-	g, gctx := errgroup.WithContext(ctx)
+	g, gctx := errgroup.WithContext(playing)
 	err = s.play(gctx, g)
-	if errors.Is(err, context.Canceled) && gctx.Err() != nil {
-		err = nil // stopped by the person, or a part failed and says so below
-	}
 	stop()
-	return errors.Join(err, g.Wait())
+	failed := g.Wait()
+	switch {
+	case failed != nil: // a part's error is the cause of whatever play says
+		return failed
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil && !s.Once:
+		return nil // stopped by the person, as it is meant to be
+	default:
+		return err
+	}
 }
 
 // play starts both sides and waits for the samples.

@@ -125,8 +125,9 @@ func (s *session) run(base context.Context) {
 	ctx, cancel := context.WithCancelCause(base)
 	defer cancel(nil)
 	var wg sync.WaitGroup
-	wg.Go(func() { s.pool.Run(ctx) })
-	wg.Go(func() { s.watch(ctx) })
+	streams, ended := context.WithCancel(context.Background())
+	wg.Go(func() { defer ended(); s.pool.Run(ctx) })
+	wg.Go(func() { s.watch(streams) })
 	stopDrain := context.AfterFunc(base, func() { s.farewell(ErrServerClosed) })
 	err := s.control.Run(ctx)
 	stopDrain()
@@ -145,19 +146,22 @@ func (s *session) run(base context.Context) {
 // end says the same.
 func (s *session) farewell(why error) { _ = s.control.Send(&frame.Drain{Reason: why.Error()}) }
 
-// watch ends the session when it is to end, and when its connector is revoked, by
-// whatever process, or its certificate runs out.
-func (s *session) watch(ctx context.Context) {
+// watch ends the session when it is to end, and cuts it with its streams when its
+// connector is revoked, by whatever process, or its certificate runs out. It goes
+// on as long as streams of the session run, which may be after its end.
+func (s *session) watch(streams context.Context) {
 	every := time.NewTicker(checkEvery)
 	defer every.Stop()
+	ending := s.ctx.Done()
 	for {
 		select {
-		case <-ctx.Done():
+		case <-streams.Done():
 			return
-		case <-s.ctx.Done():
+		case <-ending:
 			s.farewell(context.Cause(s.ctx))
 			s.link.Abort()
-			return
+			ending = nil
+			continue
 		case <-every.C:
 		}
 		err := s.g.Authority.Check(s.current())

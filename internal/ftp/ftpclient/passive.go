@@ -22,8 +22,11 @@ func (c *Conn) passive(ctx context.Context) (net.Conn, error) {
 	addr := net.JoinHostPort(c.host, strconv.Itoa(int(port)))
 	data, err := c.cfg.Dial(dialCtx, "tcp", addr)
 	if err != nil {
-		return nil, fault.As(err, "open data connection to %s, which the server announced", addr).
-			WithHint("the server's data ports must be reachable from here: its passive port range, in every firewall between")
+		e := fault.As(err, "open data connection to %s, which the server announced", addr)
+		if fault.HintOf(err) == "" { // who dialled may know more
+			e = e.WithHint("the server's data ports must be reachable from here: its passive port range, in every firewall between")
+		}
+		return nil, e
 	}
 	return data, nil
 }

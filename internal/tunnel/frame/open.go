@@ -75,7 +75,8 @@ func cutShort(b []byte) (s, rest []byte, ok bool) {
 	if len(b) == 0 || len(b)-1 < int(b[0]) {
 		return nil, nil, false
 	}
-	return b[1 : 1+b[0]], b[1+b[0]:], true
+	n := 1 + int(b[0]) // not in a byte: 255 + 1 is 0 there
+	return b[1:n], b[n:], true
 }
 
 // cutLong takes u16 length | bytes off the front of b.
