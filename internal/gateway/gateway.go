@@ -16,6 +16,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 
 	"sync"
 	"time"
@@ -167,7 +168,7 @@ func (g *Gateway) take(conn net.Conn, handle func()) {
 	}
 }
 
-// settled: conn's handshake is over, one way or the other.
+// settled: conn is no longer pending, one way or the other.
 func (g *Gateway) settled(conn net.Conn) {
 	peer := host(conn)
 	g.mu.Lock()
@@ -178,13 +179,19 @@ func (g *Gateway) settled(conn net.Conn) {
 	}
 }
 
-// host returns the address that conn comes from, without the port.
+// host returns the address that conn comes from: without the port, and of IPv6 the
+// network that one site has (/64).
 func host(conn net.Conn) string {
-	a := conn.RemoteAddr().String()
-	if h, _, err := net.SplitHostPort(a); err == nil {
-		return h
+	text := conn.RemoteAddr().String()
+	ap, err := netip.ParseAddrPort(text)
+	if err != nil {
+		return text
 	}
-	return a
+	a := ap.Addr().Unmap().WithZone("")
+	if p, err := a.Prefix(64); err == nil && a.Is6() {
+		return p.String()
+	}
+	return a.String()
 }
 
 func (g *Gateway) isClosed() bool {
@@ -242,22 +249,24 @@ func (g *Gateway) cutAll() {
 // handle shakes hands and goes by what was agreed on.
 func (g *Gateway) handle(conn net.Conn, cfg *tls.Config) {
 	peer := conn.RemoteAddr().String()
+	// What has not proved itself is pending, a join to its end included, and counts
+	// against its address for as long.
+	release := sync.OnceFunc(func() { g.settled(conn); <-g.pending })
 	link, err := tunnel.Server(g.base, conn, cfg)
-	g.settled(conn)
 	if err != nil {
-		<-g.pending
+		release()
 		err = g.Authority.Explain(err, peer)
 		g.log().Info("handshake refused", "peer", peer, "error", err, "hint", fault.HintOf(err))
 		return
 	}
 	switch link.Protocol() {
 	case frame.ControlProtocol:
-		err = g.control(link, func() { <-g.pending })
+		err = g.control(link, release)
 	case frame.DataProtocol:
 		err = g.data(link)
-		<-g.pending
+		release()
 	default:
-		g.joins.serve(link.TLS()) // it gives the token back
+		g.joins.serve(link.TLS(), release)
 		return
 	}
 	if err != nil && !g.isClosed() {

@@ -17,10 +17,13 @@ type joins struct {
 	feed chan net.Conn
 	done chan struct{}
 	once sync.Once
+
+	mu       sync.Mutex // guards the following
+	releases map[net.Conn]func()
 }
 
 func newJoins(g *Gateway) *joins {
-	j := &joins{g: g, feed: make(chan net.Conn), done: make(chan struct{})}
+	j := &joins{g: g, feed: make(chan net.Conn), done: make(chan struct{}), releases: make(map[net.Conn]func())}
 	j.srv = &http.Server{
 		Handler:           g.Authority.JoinHandler(),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -29,9 +32,9 @@ func newJoins(g *Gateway) *joins {
 		IdleTimeout:       5 * time.Second,
 		MaxHeaderBytes:    8 << 10,
 		ErrorLog:          slog.NewLogLogger(g.log().Handler(), slog.LevelDebug),
-		ConnState: func(_ net.Conn, s http.ConnState) {
+		ConnState: func(c net.Conn, s http.ConnState) {
 			if s == http.StateClosed || s == http.StateHijacked {
-				<-g.pending
+				j.release(c)
 			}
 		},
 	}
@@ -43,8 +46,22 @@ func (j *joins) run() {
 	_ = j.srv.Serve(j) // it ends by close alone: Accept gives no other error
 }
 
-// serve hands conn over. Its token of pending is given back when it is closed.
-func (j *joins) serve(conn *tls.Conn) {
+// release calls what was to be called when c is closed.
+func (j *joins) release(c net.Conn) {
+	j.mu.Lock()
+	release := j.releases[c]
+	delete(j.releases, c)
+	j.mu.Unlock()
+	if release != nil {
+		release()
+	}
+}
+
+// serve hands conn over. release is called when it is closed.
+func (j *joins) serve(conn *tls.Conn, release func()) {
+	j.mu.Lock()
+	j.releases[conn] = release
+	j.mu.Unlock()
 	j.once.Do(func() {
 		if j.g.begin(func() {}) {
 			go func() { // wg counts it
@@ -57,7 +74,7 @@ func (j *joins) serve(conn *tls.Conn) {
 	case j.feed <- conn:
 	case <-j.done:
 		_ = conn.NetConn().Close() // nothing was said on it
-		<-j.g.pending
+		j.release(conn)
 	}
 }
 

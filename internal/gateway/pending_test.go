@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -39,5 +40,34 @@ func TestSilentHandshakesAreBounded(t *testing.T) {
 			t.Errorf("%d of %d thrown out after %v, want all after 10s", ended, len(conns), time.Since(start))
 		}
 		r.connect("plant1") // there is room again
+	})
+}
+
+// TestSilentJoinsAreBounded: a join that shakes hands and then says nothing counts
+// against its address to its end, so that one address cannot shut connectors out.
+func TestSilentJoinsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		cfg := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS13} //nolint:gosec // a stranger verifies nothing
+		shaken := 0
+		for range 100 {
+			raw, err := r.outside.Dial(t.Context(), "tcp", r.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := tls.Client(raw, cfg)
+			if c.HandshakeContext(t.Context()) == nil {
+				shaken++
+			}
+			defer raw.Close()
+		}
+		if shaken == 0 || shaken > 64 {
+			t.Errorf("one address holds %d silent joins, want some and at most half of the places", shaken)
+		}
+		if !strings.Contains(r.log.text(), "too many handshakes pending from this address") {
+			t.Error("the log does not say that connections were refused")
+		}
+		time.Sleep(time.Minute) // fake: the silent ones are thrown out
+		r.connect("plant1")
 	})
 }
