@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -114,6 +116,9 @@ func runGatewayToken(say *speaker, o tokenOptions) error {
 	if len(o.address) == 0 {
 		return usagef("give host:port as the connector's machine dials it: --address gateway.example.com:443", "--address is missing")
 	}
+	if _, err := os.Stat(o.state); errors.Is(err, fs.ErrNotExist) {
+		say.warnf("no gateway has run in %s yet: a new authority is made there", o.state)
+	}
 	t, err := gateway.NewToken(o.state, o.location, o.address, o.valid)
 	if err != nil {
 		return err
@@ -188,6 +193,9 @@ func newConnectorsRevoke() *cobra.Command {
 cuts its sessions within seconds. Its location can be joined anew with a new token.`,
 		Args: exactly(1, "one connector's id"),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if _, err := os.Stat(state); err != nil {
+				return fault.As(err, "find the gateway's state folder").WithHint("name it with --state DIR")
+			}
 			a, err := enroll.OpenAuthority(state, nil)
 			if err != nil {
 				return err

@@ -167,6 +167,22 @@ func (c *checker) passive(i int, at string, s Site) {
 	}
 }
 
+// writeOnly warns of somebody who may write and not read: a site lets nobody in
+// who may not read.
+func (c *checker) writeOnly(at string, s Site, r Rule) {
+	if slices.Contains(r.Permissions, Read) || !slices.Contains(r.Permissions, Write) {
+		return
+	}
+	for _, subject := range r.Allow {
+		reads := slices.ContainsFunc(s.Authorization, func(o Rule) bool {
+			return slices.Contains(o.Permissions, Read) && (slices.Contains(o.Allow, subject) || slices.Contains(o.Allow, "*"))
+		})
+		if !reads {
+			c.warn(at+".permissions", "write [read, write]", "%s may write and not read, and is not let in", quote(subject))
+		}
+	}
+}
+
 func (c *checker) authorization(at string, s Site) {
 	if len(s.Authorization) > 0 && s.Anonymous {
 		c.fault(at+".anonymous", `remove it and write a rule {allow: ["?"], permissions: [read]}`, "with authorization, rules say what the anonymous may do")
@@ -183,6 +199,7 @@ func (c *checker) authorization(at string, s Site) {
 		c.subjects(p+".allow", r.Allow, true)
 		c.subjects(p+".deny", r.Deny, true)
 		c.virtualPath(p+".path", r.Path)
+		c.writeOnly(p, s, r)
 		for k, perm := range r.Permissions {
 			if perm != "" && slices.Contains(r.Permissions[:k], perm) {
 				c.fault(fmt.Sprintf("%s.permissions[%d]", p, k), "keep one of the two", "%s is written twice", perm)
