@@ -72,6 +72,10 @@ func dialSocket(ctx context.Context, dir string) (net.Conn, error) {
 	if ctx.Err() != nil {
 		return nil, fault.As(ctx.Err(), "ask the part in state folder %q", dir)
 	}
+	if errors.Is(err, os.ErrPermission) {
+		return nil, fault.Wrap(fault.Denied, err, "the control socket in state folder %q belongs to somebody else", dir).
+			WithHint("run this as the user who runs the part")
+	}
 	return nil, fault.Wrap(fault.Unreachable, err, "no part runs in state folder %q", dir).
 		WithHint("start it (sallyport run, gateway run, connector run), or name its folder with --state DIR")
 }

@@ -112,6 +112,9 @@ func (o checkOptions) way() (netx.DialFunc, string, error) {
 	if err != nil || (u.Scheme != "socks5" && u.Scheme != "socks5h") || u.Host == "" || u.Port() == "" {
 		return nil, "", usagef("write it as socks5://USER@HOST:PORT", "--proxy is no SOCKS5 address")
 	}
+	if _, has := u.User.Password(); has {
+		return nil, "", usagef("put it into a file and name that with --proxy-password-file", "--proxy takes no password, which others on this machine could read")
+	}
 	d := &socks5.Dialer{Dial: netx.System{}.Dial, Proxy: u.Host, User: u.User.Username()}
 	if o.proxyPasswordFile != "" {
 		if d.Password, err = secret.ReadFile(o.proxyPasswordFile); err != nil {

@@ -22,6 +22,6 @@ where and what to try.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return demo.Run(cmd.Context(), o) },
 	}
 	cmd.Flags().BoolVar(&o.Once, "once", false, "end when every sample has arrived byte for byte, or fail within 20 s")
-	cmd.Flags().StringVar(&o.Dir, "dir", "", "folder for everything; without it a temporary one, removed at the end")
+	cmd.Flags().StringVar(&o.Dir, "dir", "", "folder for everything, emptied of an earlier demo; without it a temporary one, removed at the end")
 	return cmd
 }

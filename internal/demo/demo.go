@@ -18,6 +18,7 @@ import (
 	"sallyport.dev/internal/daemon"
 	"sallyport.dev/internal/fault"
 	"sallyport.dev/internal/gateway"
+	"sallyport.dev/internal/lockfile"
 )
 
 // Options say how to play.
@@ -197,8 +198,12 @@ func (s *stage) prepare() (cleanup func() error, err error) {
 		}
 		dir := s.Dir
 		cleanup = func() error { return os.RemoveAll(dir) }
-	} else if err := s.takeOver(); err != nil {
-		return nil, err
+	} else {
+		lock, err := s.takeOver()
+		if err != nil {
+			return nil, err
+		}
+		cleanup = lock.Release
 	}
 	for _, d := range [][]string{{"plant", "out"}, {"plant", "in"}, {"cloud", "orders"}, {"cloud", "outbox"}, {"state", "plant"}} {
 		if err := os.MkdirAll(s.path(d...), 0o700); err != nil {
@@ -216,34 +221,38 @@ func (s *stage) prepare() (cleanup func() error, err error) {
 	return cleanup, nil
 }
 
-// takeOver makes sure that Dir is new, empty, or left by an earlier demo, whose
-// leavings it removes.
-func (s *stage) takeOver() error {
+// takeOver makes sure that Dir is new, empty, or left by an earlier demo that has
+// ended, and removes that one's leavings. The lock keeps other demos out.
+func (s *stage) takeOver() (*lockfile.Lock, error) {
 	abs, err := filepath.Abs(s.Dir)
 	if err != nil {
-		return fault.As(err, "find folder %q", s.Dir)
+		return nil, fault.As(err, "find folder %q", s.Dir)
 	}
 	s.Dir = abs
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
-		return fault.As(err, "make folder %q", s.Dir)
+		return nil, fault.As(err, "make folder %q", s.Dir)
 	}
 	there, err := os.ReadDir(s.Dir)
 	if err != nil {
-		return fault.As(err, "read folder %q", s.Dir)
+		return nil, fault.As(err, "read folder %q", s.Dir)
 	}
-	if len(there) == 0 {
-		return nil
-	}
-	if _, err := os.Stat(s.path(marker)); errors.Is(err, fs.ErrNotExist) {
-		return fault.New(fault.Exists, "folder %q has other things in it", s.Dir).
+	if _, err := os.Stat(s.path(marker)); len(there) > 0 && errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New(fault.Exists, "folder %q has other things in it", s.Dir).
 			WithHint("give --dir a new or empty folder, or leave it out")
+	}
+	if err := os.WriteFile(s.path(marker), nil, 0o600); err != nil {
+		return nil, fault.As(err, "mark folder %q as a demo's", s.Dir)
+	}
+	lock, err := lockfile.Acquire(s.path("lock"), "the demo in "+s.Dir)
+	if err != nil {
+		return nil, err
 	}
 	for _, d := range []string{"plant", "cloud", "state"} {
 		if err := os.RemoveAll(s.path(d)); err != nil {
-			return fault.As(err, "remove what an earlier demo left")
+			return nil, errors.Join(fault.As(err, "remove what an earlier demo left"), lock.Release())
 		}
 	}
-	return nil
+	return lock, nil
 }
 
 func (s *stage) path(elem ...string) string {

@@ -48,6 +48,7 @@ func TestDemoStays(t *testing.T) {
 	if !regexp.MustCompile(`plant1\s+connected.*ftp-erp:21`).MatchString(list) {
 		t.Errorf("gateway connectors said:\n%s", list)
 	}
+	refused(t, run(t, "", "", "demo", "--once", "--dir", dir), 1, "in use by another process", "hint: ")
 	p.stop(syscall.SIGINT)
 	if p.err != nil {
 		t.Errorf("the demo ended with %v on an interrupt", p.err)
