@@ -191,7 +191,6 @@ const marker = "this-is-a-sallyport-demo"
 
 // prepare makes the demo's folders and samples and returns what undoes it.
 func (s *stage) prepare() (cleanup func() error, err error) {
-	cleanup = func() error { return nil }
 	if s.Dir == "" {
 		if s.Dir, err = os.MkdirTemp("", "sallyport-demo-"); err != nil {
 			return nil, fault.As(err, "make a folder for the demo")
