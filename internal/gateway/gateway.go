@@ -16,7 +16,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"net/netip"
 
 	"sync"
 	"time"
@@ -136,7 +135,7 @@ func (g *Gateway) begin(register func()) bool {
 // take starts handling conn, unless too many handshakes are pending: those that
 // are already in come first, and a connector tries again by itself.
 func (g *Gateway) take(conn net.Conn, handle func()) {
-	peer := host(conn)
+	peer := enroll.SourceKey(conn.RemoteAddr().String())
 	full := ""
 	select {
 	case g.pending <- struct{}{}:
@@ -170,28 +169,13 @@ func (g *Gateway) take(conn net.Conn, handle func()) {
 
 // settled: conn is no longer pending, one way or the other.
 func (g *Gateway) settled(conn net.Conn) {
-	peer := host(conn)
+	peer := enroll.SourceKey(conn.RemoteAddr().String())
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.pendings, conn)
 	if g.peers[peer]--; g.peers[peer] <= 0 {
 		delete(g.peers, peer)
 	}
-}
-
-// host returns the address that conn comes from: without the port, and of IPv6 the
-// network that one site has (/64).
-func host(conn net.Conn) string {
-	text := conn.RemoteAddr().String()
-	ap, err := netip.ParseAddrPort(text)
-	if err != nil {
-		return text
-	}
-	a := ap.Addr().Unmap().WithZone("")
-	if p, err := a.Prefix(64); err == nil && a.Is6() {
-		return p.String()
-	}
-	return a.String()
 }
 
 func (g *Gateway) isClosed() bool {

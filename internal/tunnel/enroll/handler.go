@@ -41,7 +41,7 @@ func (h joinHandler) serve(w http.ResponseWriter, r *http.Request) ([]byte, erro
 	case r.Method != http.MethodPost:
 		return nil, fault.New(fault.Unsupported, "method %.20q is not served here", r.Method).WithHint(only)
 	}
-	if wait, ok := h.a.joins.allow(sourceKey(r.RemoteAddr), h.a.now()); !ok {
+	if wait, ok := h.a.joins.allow(SourceKey(r.RemoteAddr), h.a.now()); !ok {
 		return nil, fault.New(fault.Busy, "too many joins").WithHint("try again in %s", seconds(wait))
 	}
 	// Not every ResponseWriter has deadlines; where it has none, the server's own

@@ -52,7 +52,7 @@ func TestSourceKey(t *testing.T) {
 		"[fe80::1%eth0]:1":          "fe80::/64",
 		"pipe":                      "",
 	} {
-		if got := sourceKey(in); got != want {
+		if got := SourceKey(in); got != want {
 			t.Errorf("%s: got %q, want %q", in, got, want)
 		}
 	}

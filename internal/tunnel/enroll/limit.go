@@ -69,9 +69,9 @@ func (l *limiter) forgetLocked(now time.Time) bool {
 	return len(l.seen) < l.keys
 }
 
-// sourceKey is the address that a request counts against: for IPv6 the /64,
+// SourceKey is the address that a request counts against: for IPv6 the /64,
 // since whoever has one has all of it.
-func sourceKey(remote string) string {
+func SourceKey(remote string) string {
 	ap, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return "" // not IP: one share for all of them
