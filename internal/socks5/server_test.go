@@ -23,6 +23,7 @@ import (
 	"sallyport.dev/internal/netx"
 	"sallyport.dev/internal/secret"
 	"sallyport.dev/internal/socks5"
+	"sallyport.dev/internal/testkit"
 )
 
 // logBuffer is a log that may be read while it is written.
@@ -422,10 +423,7 @@ func TestDialerMeetsNoProxy(t *testing.T) {
 // TestCurl has a foreign client speak to a real listener: socks5h sends the name,
 // socks5 the address it resolved, and a refusal arrives as a code, not as a reset.
 func TestCurl(t *testing.T) {
-	curl, err := exec.LookPath("curl")
-	if err != nil {
-		t.Skip("curl is not installed")
-	}
+	curl, env := testkit.Tool(t, "curl")
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") }))
 	defer web.Close()
 	asked := make(chan socks5.Request, 8)
@@ -470,7 +468,7 @@ func TestCurl(t *testing.T) {
 			if tt.user != "" {
 				args = append(args, "--proxy-user", tt.user)
 			}
-			out, _ := exec.CommandContext(t.Context(), curl, append(args, tt.url)...).CombinedOutput() // what it prints tells
+			out, _ := exec.CommandContext(t.Context(), "env", append(append(append([]string{}, env...), curl), append(args, tt.url)...)...).CombinedOutput() // what it prints tells
 			if !strings.Contains(string(out), tt.want) {
 				t.Errorf("got %s, want %q", out, tt.want)
 			}
