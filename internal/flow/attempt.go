@@ -60,6 +60,7 @@ func (l *lane) end(ctx context.Context, t *Transfer, o Outcome) error {
 	if err := l.update(ctx, t); err != nil {
 		return err
 	}
+	Arrow("done", t.ID)
 	l.log.Info("transfer done", "transfer", t.ID, "file", t.File.Path, "outcome", o, "size", t.Size, "attempts", t.Begun)
 	l.count(func(c *counters) {
 		if t.void() {
@@ -91,6 +92,7 @@ func (l *lane) publish(ctx context.Context, t *Transfer) error {
 		switch {
 		case err == nil:
 			o.Delivered = true
+			Arrow("renamed", t.ID)
 		case o.Existing == Ignore && fault.KindOf(err) == fault.Exists:
 			o.Ignored = true
 			t.Litter = append(t.Litter, Litter{i, o.Temp})
@@ -101,7 +103,11 @@ func (l *lane) publish(ctx context.Context, t *Transfer) error {
 		}
 	}
 	t.State = Delivered
-	return l.update(ctx, t)
+	if err := l.update(ctx, t); err != nil {
+		return err
+	}
+	Arrow("delivered", t.ID)
+	return nil
 }
 
 // finish sees to the source of a delivered file.
@@ -121,6 +127,7 @@ func (l *lane) finish(ctx context.Context, t *Transfer) error {
 	case !same:
 		return l.end(ctx, t, LeftAlone)
 	}
+	Arrow("compared", t.ID)
 	if t.After == Move {
 		err = l.move(ctx, t)
 	} else {
@@ -129,6 +136,7 @@ func (l *lane) finish(ctx context.Context, t *Transfer) error {
 	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return fault.As(err, "%s %q", t.After, t.File.Path)
 	}
+	Arrow("processed", t.ID)
 	return l.end(ctx, t, Arrived)
 }
 

@@ -62,10 +62,12 @@ func (l *lane) claim(ctx context.Context, batch []Transfer) (int, error) {
 	if len(batch) == 0 {
 		return 0, nil
 	}
+	Arrow("listed", batch[0].ID)
 	claims, err := l.r.Journal.Claim(ctx, batch)
 	if err != nil {
 		return 0, fault.As(err, "claim %d files", len(batch))
 	}
+	Arrow("queued", batch[0].ID)
 	n := 0
 	for i := range claims {
 		t := &claims[i].Transfer

@@ -88,6 +88,7 @@ func (l *lane) carry(ctx context.Context, task Task) {
 	hctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { l.hearten(hctx, task) })
+	Arrow("taken", task.ID())
 	again, after := l.work(ctx, task.ID())
 	cancel()
 	wg.Wait()
@@ -96,6 +97,7 @@ func (l *lane) carry(ctx context.Context, task Task) {
 		err = task.Later(after)
 	} else {
 		err = task.Done()
+		Arrow("ended", task.ID())
 	}
 	if err != nil {
 		// The task comes back by itself; what it is about is in the journal.

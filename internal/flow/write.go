@@ -35,6 +35,7 @@ func (l *lane) write(ctx context.Context, t *Transfer) error {
 		t.State = Delivered
 		return l.update(ctx, t)
 	}
+	Arrow("begun", t.ID)
 	body, err := l.f.Source.Open(ctx, t.File)
 	if fault.KindOf(err) == fault.NotFound {
 		return l.end(ctx, t, Vanished)
@@ -42,6 +43,7 @@ func (l *lane) write(ctx context.Context, t *Transfer) error {
 	if err != nil {
 		return fault.As(err, "open %q", t.File.Path)
 	}
+	Arrow("opened", t.ID)
 	s := stream{l: l, t: t, p: l.progressOf(t.ID), todo: todo}
 	if err := s.run(ctx, body); err != nil {
 		if ctx.Err() == nil {
@@ -49,12 +51,18 @@ func (l *lane) write(ctx context.Context, t *Transfer) error {
 		}
 		return err
 	}
+	Arrow("written", t.ID)
 	ended, err := l.verifySource(ctx, t, s.raw)
 	if err != nil || ended {
 		return err
 	}
+	Arrow("verified", t.ID)
 	t.Size, t.Hash, t.State = s.size, s.hash, Intent
-	return l.update(ctx, t)
+	if err := l.update(ctx, t); err != nil {
+		return err
+	}
+	Arrow("intent", t.ID)
+	return nil
 }
 
 // wanted returns the outputs that are to be written. The look at the final name

@@ -81,6 +81,7 @@ func (j *Journal) Claim(ctx context.Context, ts []flow.Transfer) ([]flow.Claim, 
 			}
 		}
 	}
+	flow.Arrow("recorded", ts[0].ID)
 	return out, j.queue(ctx, tasks)
 }
 
