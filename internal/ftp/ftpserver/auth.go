@@ -15,8 +15,25 @@ import (
 // that was logged in is left (RFC 959 section 4.1.1).
 func (s *session) handleUSER(name string) {
 	s.leaveAccount()
+	s.user = ""
+	if !s.mayLogin(name) {
+		return
+	}
 	s.user = name
 	s.reply(ftp.CodeNeedPassword, "Password required")
+}
+
+// handleREIN begins anew, TLS but for (RFC 959 section 4.1.1): what is protected
+// stays so. A transfer has ended before, as its place in the table has it.
+func (s *session) handleREIN(string) {
+	s.reset()
+	s.reply(ftp.CodeReady, "Ready for a new user")
+}
+
+// reset takes the session back to its beginning.
+func (s *session) reset() {
+	s.leaveAccount()
+	s.user, s.epsvOnly = "", false
 }
 
 // leaveAccount takes back what a login gave, and what was done with it.
@@ -48,7 +65,11 @@ func (s *session) handlePASS(password string) {
 	// Nobody waits longer for a password check than for the login as a whole.
 	ctx, cancel := context.WithTimeout(s.ctx, s.timeouts.Login)
 	defer cancel()
-	account, err := s.srv.Authenticate(ctx, Login{User: user, Password: secret.New(password), Peer: s.peer, Local: s.local})
+	login := Login{User: user, Password: secret.New(password), Peer: s.peer, Local: s.local}
+	if s.tls != nil {
+		login.TLS, login.Certificate = true, s.tls.client
+	}
+	account, err := s.srv.Authenticate(ctx, login)
 	if err == nil && account.Tree == nil {
 		err = fault.New(fault.Internal, "account %q has no files", account.Name)
 		if account.Release != nil {

@@ -36,6 +36,9 @@ type command struct {
 // featMLST stands for the line that depends on what OPTS MLST chose.
 const featMLST = "MLST"
 
+// featTLS begins lines that are there only where TLS is.
+const featTLS = "tls:"
+
 // The columns of the table that are words.
 const (
 	yes  = true
@@ -51,6 +54,7 @@ var rows = [...]command{
 	{"USER", none, "959 4.1.1", argRequired, "name", no, no, no, "begins a login, also anew", nil, none, (*session).handleUSER},
 	{"PASS", none, "959 4.1.1", argOptional, "password", no, no, no, "ends a login", nil, none, (*session).handlePASS},
 	{"QUIT", none, "959 4.1.1", argNone, none, no, no, no, "ends the session, after a transfer that runs", nil, none, (*session).handleQUIT},
+	{"REIN", none, "959 4.1.1", argNone, none, no, no, no, "begins anew, after a transfer that runs; TLS stays", nil, none, (*session).handleREIN},
 	{"CWD", "XCWD", "959 4.1.1", argRequired, "directory", yes, no, no, "changes the current directory", []string{"TVFS"}, none, (*session).handleCWD},
 	{"CDUP", "XCUP", "959 4.1.1", argNone, none, yes, no, no, "goes to the directory above", nil, none, (*session).handleCDUP},
 
@@ -92,14 +96,14 @@ var rows = [...]command{
 	{"FEAT", none, "2389 3", argNone, none, no, no, no, "lists the extensions", nil, none, (*session).handleFEAT},
 	{"OPTS", none, "2389 4", argRequired, "MLST facts|UTF8 ON", no, no, no, "sets how MLST and MLSD describe", []string{"UTF8"}, none, (*session).handleOPTS},
 
+	{"AUTH", none, "4217 4", argRequired, "TLS", no, no, no, "begins TLS on the control connection", []string{featTLS + "AUTH TLS"}, none, (*session).handleAUTH},
+	{"PBSZ", none, "4217 8", argRequired, "0", no, no, no, "says that TLS needs no buffer; comes before PROT", []string{featTLS + "PBSZ"}, none, (*session).handlePBSZ},
+	{"PROT", none, "4217 9", argRequired, "C|P", no, no, no, "sets data connections clear or protected", []string{featTLS + "PROT"}, none, (*session).handlePROT},
+
 	{verb: "ACCT", rfc: "959 4.1.1", arg: argRequired, what: "account", refusal: "Accounts are not used; USER and PASS are enough"},
 	{verb: "SMNT", rfc: "959 4.1.1", arg: argRequired, what: "path", refusal: "There is one file system; use CWD"},
-	{verb: "REIN", rfc: "959 4.1.1", refusal: "REIN is not served; USER logs in anew"},
 	{verb: "STOU", rfc: "959 4.1.3", refusal: "STOU is not served; use STOR with a name of your own"},
-	{verb: "AUTH", rfc: "4217 4", arg: argRequired, what: "TLS", refusal: "TLS of a site comes in a later version; this one serves plain FTP, for networks that are trusted"},
-	{verb: "PBSZ", rfc: "4217 8", arg: argRequired, what: "0", refusal: "TLS of a site comes in a later version; data connections are plain"},
-	{verb: "PROT", rfc: "4217 9", arg: argRequired, what: "C|P", refusal: "TLS of a site comes in a later version; data connections are plain"},
-	{verb: "CCC", rfc: "4217 12", refusal: "TLS of a site comes in a later version; the control connection is plain already"},
+	{verb: "CCC", rfc: "4217 12", refusal: "The control connection stays protected: TLS reads ahead here, and cannot hand plain bytes back"},
 	{verb: "LANG", rfc: "2640 4", arg: argOptional, what: "language", refusal: "Replies are in English"},
 	{verb: "HOST", rfc: "7151 3", arg: argRequired, what: "name", refusal: "There is one site at this address"},
 }
@@ -136,7 +140,7 @@ func (c *command) syntax() string {
 // refusalCode tells a security command, whose refusal RFC 4217 reads as policy,
 // from one that is just not there.
 func (c *command) refusalCode() ftp.Code {
-	if c.verb == "AUTH" {
+	if c.verb == "CCC" {
 		return ftp.CodePolicyDenied
 	}
 	return ftp.CodeNotImplemented

@@ -2,6 +2,7 @@ package ftpserver_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -54,6 +55,8 @@ func newServer(dir string) (*ftpserver.Server, *filetree.Tree, error) {
 		Timeouts: ftpserver.Timeouts{BadLogin: time.Millisecond},
 	}, tree, nil
 }
+
+func memory() *memnet.Network { return &memnet.Network{} }
 
 // newSite is newServer with a fresh folder, over loopback or, if n is given, over n.
 func newSite(t testing.TB, n *memnet.Network, change func(*ftpserver.Server)) *site {
@@ -139,6 +142,7 @@ type client struct {
 	s    *site
 	conn net.Conn
 	in   *ftp.Reader
+	tls  *tls.Config // of data connections; nil: plain
 }
 
 // dial connects and reads the banner.
@@ -212,8 +216,29 @@ func (c *client) eof() {
 	}
 }
 
-// epsv opens a data connection by EPSV.
+// word sends a command and wants the code that follows it: "PWD 257".
+func (c *client) word(w string) ftp.Reply {
+	c.t.Helper()
+	i := strings.LastIndexByte(w, ' ')
+	var code ftp.Code
+	if _, err := fmt.Sscan(w[i:], &code); err != nil {
+		c.t.Fatal(err)
+	}
+	return c.want(w[:i], code)
+}
+
+// epsv opens a data connection by EPSV, protected if the session's are.
 func (c *client) epsv() net.Conn {
+	c.t.Helper()
+	raw := c.rawEPSV()
+	if c.tls != nil {
+		return tls.Client(raw, c.tls)
+	}
+	return raw
+}
+
+// rawEPSV is epsv without TLS.
+func (c *client) rawEPSV() net.Conn {
 	c.t.Helper()
 	port, err := ftp.ParseEpsvReply(c.want("EPSV", 229))
 	if err != nil {
@@ -245,9 +270,7 @@ func (c *client) get(command string) string {
 	if err != nil {
 		c.t.Fatalf("%s: %v", command, err)
 	}
-	if err := data.Close(); err != nil {
-		c.t.Fatal(err)
-	}
+	_ = data.Close() // what counts has been read
 	c.want("", 226)
 	return string(b)
 }

@@ -11,7 +11,7 @@ import (
 // rest. Its lock is never held while something is sent, so that a client that
 // takes no replies holds nobody up but itself.
 type pace struct {
-	conn net.Conn
+	conn net.Conn // beneath TLS
 	idle time.Duration
 
 	mu           sync.Mutex // guards the following

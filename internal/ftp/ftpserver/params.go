@@ -66,6 +66,10 @@ func (s *session) handleFEAT(string) {
 			if f == featMLST {
 				f = offeredFacts.Feat(s.facts)
 			}
+			f, secured := strings.CutPrefix(f, featTLS)
+			if secured && s.srv.TLS == nil {
+				continue
+			}
 			lines = append(lines, f)
 		}
 	}
@@ -152,7 +156,7 @@ func (s *session) handleSTAT(arg string) {
 	if s.ascii {
 		kind = "ASCII"
 	}
-	lines = append(lines, "Type "+kind+", mode stream, structure file, no TLS")
+	lines = append(lines, "Type "+kind+", mode stream, structure file", s.protectionText())
 	if t := s.current(); t != nil {
 		lines = append(lines, t.verb+" "+strconv.Quote(t.path)+" is under way, "+strconv.FormatInt(t.moved.Load(), 10)+" bytes so far")
 	}

@@ -2,6 +2,7 @@ package ftpserver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -26,6 +27,8 @@ type Server struct {
 	Passive      Passive
 	Limits       Limits
 	Timeouts     Timeouts
+	// TLS, if set, is offered to clients. Nil serves plain FTP alone.
+	TLS *TLS
 	// Network dials active data connections and listens for passive ones.
 	// Nil means the operating system's.
 	Network netx.Network
@@ -40,6 +43,7 @@ type Server struct {
 	accepting    context.Context // until the server is closed
 	cancelAccept context.CancelFunc
 	pool         *passivePool
+	tlsBase      *tls.Config // nil without TLS
 	listeners    map[net.Listener]struct{}
 	sessions     map[uint64]*session
 	perPeer      map[netip.Addr]int
@@ -116,6 +120,8 @@ func (s *Server) check() error {
 	switch {
 	case s.Authenticate == nil:
 		return fault.New(fault.Invalid, "ftp server has nobody to ask for passwords").WithHint("set Authenticate")
+	case s.TLS != nil && s.TLS.Certificate == nil:
+		return fault.New(fault.Invalid, "ftp server has no certificate to speak TLS with").WithHint("set TLS.Certificate")
 	case (p.Low == 0) != (p.High == 0) || p.Low > p.High:
 		return fault.New(fault.Invalid, "passive ports %d-%d are no range", p.Low, p.High).
 			WithHint("give the lowest and the highest port, as in 5000-5010")
@@ -161,6 +167,9 @@ func (s *Server) enter(l net.Listener) bool {
 		s.sessions = make(map[uint64]*session)
 		s.perPeer = make(map[netip.Addr]int)
 		s.gone = make(chan struct{})
+		if s.TLS != nil {
+			s.tlsBase = s.TLS.base()
+		}
 	}
 	if s.pool == nil {
 		s.pool = &passivePool{Passive: s.Passive, listen: s.listenData, log: s.logger()}

@@ -20,7 +20,7 @@ import (
 type session struct {
 	srv         *Server
 	id          uint64
-	conn        net.Conn
+	raw         net.Conn // as it was accepted, beneath TLS
 	peer, local netip.AddrPort
 	started     time.Time
 	timeouts    Timeouts
@@ -43,11 +43,13 @@ type session struct {
 	facts      ftp.Facts
 	epsvOnly   bool
 	data       dataSource
+	tls        *protection // nil while the control connection is plain
 	quit       bool
 
 	// turn is held while a reply is written together with the change of state
 	// that it announces: a client that has read 226 finds no transfer running.
 	turn     sync.Mutex // guards the following
+	conn     net.Conn   // raw, or TLS over it
 	transfer *transfer
 
 	pace pace
@@ -56,7 +58,7 @@ type session struct {
 
 func newSession(srv *Server, id uint64, conn net.Conn, peer netip.AddrPort) *session {
 	s := &session{
-		srv: srv, id: id, conn: conn, peer: peer, local: addrPort(conn.LocalAddr()),
+		srv: srv, id: id, raw: conn, conn: conn, peer: peer, local: addrPort(conn.LocalAddr()),
 		started: time.Now(), timeouts: srv.timeouts(), limits: srv.limits(),
 		log:   srv.logger().With("session", id, "peer", peer.String()),
 		table: commands, pool: srv.pool,
@@ -75,15 +77,28 @@ var errBye = errors.New("session is over")
 func (s *session) serve() {
 	s.log.Debug("session begins")
 	// Closing is what wakes a read or write under way; the cause says why.
-	stop := context.AfterFunc(s.ctx, func() { _ = s.conn.Close() })
+	stop := context.AfterFunc(s.ctx, func() { _ = s.raw.Close() })
 	defer stop()
-	inlineUrgent(s.conn)
-	s.reply(ftp.CodeReady, orDefault(s.srv.Name, "Sallyport")+" FTP server ready")
-	var err error
+	inlineUrgent(s.raw, true)
+	err := s.greet()
 	for err == nil && !s.quit {
 		err = s.step()
 	}
 	s.end(err)
+}
+
+// greet says 220, once TLS is there where it is implicit.
+func (s *session) greet() error {
+	if t := s.srv.TLS; t != nil && t.Implicit {
+		if err := s.pace.arm(); err != nil {
+			return err
+		}
+		if !s.startTLS() {
+			return nil
+		}
+	}
+	s.reply(ftp.CodeReady, orDefault(s.srv.Name, "Sallyport")+" FTP server ready")
+	return nil
 }
 
 // step reads one command and carries it out. An error ends the session.
@@ -142,8 +157,10 @@ func (s *session) end(err error) {
 	}
 	s.dropData()
 	s.leaveAccount()
+	// Before the context ends, which closes what is beneath TLS: a client that
+	// was said goodbye to reads that it was not cut.
+	_ = s.control().Close() // closed already when the context was cancelled first
 	s.cancel(err)
-	_ = s.conn.Close() // closed already when the context was cancelled first
 	s.log.Debug("session ends", "cause", context.Cause(s.ctx), "took", time.Since(s.started))
 }
 
@@ -205,6 +222,13 @@ func (s *session) waitTransfer() {
 	if t := s.current(); t != nil {
 		<-t.done
 	}
+}
+
+// control is the control connection, TLS included.
+func (s *session) control() net.Conn {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	return s.conn
 }
 
 func (s *session) current() *transfer {

@@ -15,8 +15,9 @@ const (
 )
 
 // inlineUrgent leaves Telnet's synch, which clients send as urgent data before
-// ABOR, in its place in the stream, where the grammar drops it (RFC 854).
-func inlineUrgent(conn net.Conn) {
+// ABOR, in its place in the stream, where the grammar drops it (RFC 854); or no
+// longer does, since within TLS it would be a byte too many.
+func inlineUrgent(conn net.Conn, on bool) {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return
@@ -25,7 +26,11 @@ func inlineUrgent(conn net.Conn) {
 	if err != nil {
 		return // closed already; the next read says so
 	}
+	value := 0
+	if on {
+		value = 1
+	}
 	_ = raw.Control(func(fd uintptr) { // as above
-		_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_OOBINLINE, 1) // without it only the synch's last byte is lost
+		_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_OOBINLINE, value) // without it only the synch's last byte is lost
 	})
 }

@@ -32,7 +32,10 @@ type transfer struct {
 	work func(t *transfer, conn net.Conn) error
 	// end, if set, is told how it went, when the data connection is closed. It
 	// releases or publishes what the transfer held and has the last word.
-	end func(err error) error
+	end    func(err error) error
+	upload bool // bytes come from the client
+
+	protection *protection // nil: a plain data connection
 
 	stall  time.Duration
 	moved  atomic.Int64 // bytes
@@ -50,6 +53,16 @@ func (s *session) startTransfer(t *transfer) {
 		}
 		s.reply(ftp.CodeNoDataConnection, "Send EPSV, PASV, EPRT or PORT first")
 		return
+	}
+	if !s.mayOpenData() {
+		source.close()
+		if t.end != nil {
+			_ = t.end(errAborted) // as above
+		}
+		return
+	}
+	if s.tls != nil && s.tls.private {
+		t.protection = s.tls
 	}
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	t.cancel, t.done, t.stall = cancel, make(chan struct{}), s.timeouts.Stall
@@ -89,25 +102,45 @@ func (s *session) runTransfer(ctx context.Context, t *transfer, source dataSourc
 // move opens the data connection, moves the bytes and closes it: in order if all
 // went well, else so that the client sees it cut.
 func (s *session) move(ctx context.Context, t *transfer, source dataSource) (opened bool, err error) {
-	conn, err := s.openData(ctx, source)
+	raw, err := s.openData(ctx, source)
 	if err != nil {
 		return false, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = netx.Reset(conn) }) // wakes work; the context has the cause
+	stop := context.AfterFunc(ctx, func() { _ = netx.Reset(raw) }) // wakes work; the context has the cause
 	text := "Opening " + t.kind + " data connection for " + strconv.Quote(t.path)
 	if t.size > 0 {
 		text += " (" + strconv.FormatInt(t.size, 10) + " bytes)"
 	}
-	s.reply(ftp.CodeDataOpen, text)
-	err = t.work(t, conn)
+	s.reply(ftp.CodeDataOpen, text) // some clients begin TLS only when they have read it
+	conn, err := s.carry(ctx, t, raw)
 	if !stop() && err == nil {
 		err = context.Cause(ctx) // cut in the last moment
 	}
 	if err != nil {
-		_ = netx.Reset(conn) // err is what counts
+		_ = netx.Reset(raw) // err is what counts
 		return true, err
 	}
-	return true, conn.Close()
+	if err = conn.Close(); t.protection != nil && t.upload {
+		err = nil // everything has come; whether our close_notify arrives is the client's matter
+	}
+	return true, err
+}
+
+// carry does the work of t over raw, or over TLS on it, and returns what is to
+// be closed.
+func (s *session) carry(ctx context.Context, t *transfer, raw net.Conn) (net.Conn, error) {
+	if t.protection == nil {
+		return raw, t.work(t, raw)
+	}
+	paced := &pacedConn{Conn: raw, t: t}
+	conn, err := s.protect(ctx, t.protection, paced)
+	if err == nil {
+		err = t.work(t, conn)
+	}
+	if err == nil && paced.ended && !t.protection.policy.AcceptTruncated {
+		err = errTruncated
+	}
+	return conn, err
 }
 
 func (s *session) openData(ctx context.Context, source dataSource) (net.Conn, error) {
@@ -124,6 +157,8 @@ func (s *session) verdict(t *transfer, opened bool, err error) ftp.Reply {
 		return ftp.NewReply(ftp.CodeTransferComplete, "Transfer complete")
 	case errors.Is(err, errAborted):
 		return ftp.NewReply(ftp.CodeTransferAborted, "Transfer aborted")
+	case errors.Is(err, errNotResumed):
+		return s.explain(err, ftp.CodeBadProtocol)
 	case !opened:
 		return s.explain(err, ftp.CodeNoDataConnection)
 	default:
@@ -283,7 +318,7 @@ func (s *session) upload(verb, arg string, offset int64, open func(name string) 
 		s.fail(err)
 		return
 	}
-	t := &transfer{verb: verb, path: name, kind: "BINARY"}
+	t := &transfer{verb: verb, path: name, kind: "BINARY", upload: true}
 	t.work = func(t *transfer, conn net.Conn) error { return t.receiveFile(conn, u.File()) }
 	if s.ascii {
 		t.kind = "ASCII"

@@ -2,6 +2,7 @@ package ftpserver
 
 import (
 	"context"
+	"crypto/x509"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -60,6 +61,9 @@ type Login struct {
 	Password secret.Text
 	Peer     netip.AddrPort // the client's end of the control connection
 	Local    netip.AddrPort // ours
+	TLS      bool           // the control connection is protected
+	// Certificate is the client's, verified; nil if it showed none.
+	Certificate *x509.Certificate
 }
 
 // Account is what a session may see once it has logged in.
