@@ -16,8 +16,8 @@ func newRun(say *speaker) *cobra.Command {
 		Short: "Run the parts that the document names until interrupted",
 		Long: `Run reads the document and runs the sites, gateway, connector and flows that it
 names. Where the document asks a part for something that this version does not
-serve, such as TLS of a site, run names the key and does not start: it never
-gives less protection than the document asks for.`,
+serve, such as a journal on other machines, run names the key and does not
+start: it never gives less protection than the document asks for.`,
 		Example: "  sallyport run -c sallyport.yaml",
 		Args:    exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {

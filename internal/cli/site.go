@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +41,8 @@ func newSiteServe(say *speaker) *cobra.Command {
 may read and write; --anonymous lets anybody read. Neither ".." nor a symbolic
 link leads out of DIR. Uploads appear under their names when they are whole.
 
-Without --passive-ports, data connections use ports that the system picks.`,
+Without --passive-ports, data connections use ports that the system picks.
+Without --tls, passwords and files travel in the clear.`,
 		Example: `  sallyport site serve /srv/files --user erp --password-file erp.password
   sallyport site serve . --anonymous --listen 0.0.0.0:2121 --passive-ports 5000-5010`,
 		Args: exactly(1, "one folder"),
@@ -63,8 +65,8 @@ Without --passive-ports, data connections use ports that the system picks.`,
 	f.BoolVar(&o.readOnly, "read-only", false, "let nobody write")
 	f.StringVar(&o.passivePorts, "passive-ports", "", "data ports in passive mode, such as 5000-5010")
 	f.StringVar(&o.externalIP, "external-ip", "", "IPv4 address that PASV names, for clients beyond a NAT")
-	f.StringVar(&o.tls, "tls", "", "auto or CERT,KEY (not served in this version)")
-	f.BoolVar(&o.implicit, "implicit", false, "TLS from the first byte (not served in this version)")
+	f.StringVar(&o.tls, "tls", "", "FTPS, which clients must then use: auto makes a certificate, CERT,KEY are PEM files")
+	f.BoolVar(&o.implicit, "implicit", false, "with --tls: TLS from the first byte, as on port 990")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log every command and reply")
 	return cmd
 }
@@ -72,9 +74,8 @@ Without --passive-ports, data connections use ports that the system picks.`,
 // config turns the flags into the document that would say the same.
 func (o siteOptions) config() (*config.Config, error) {
 	switch {
-	case o.tls != "" || o.implicit:
-		return nil, fault.New(fault.Unsupported, "a site does not speak TLS in this version").
-			WithHint("leave --tls and --implicit out to serve plain FTP, and let the tunnel encrypt the way")
+	case o.implicit && o.tls == "":
+		return nil, usagef("give --tls auto, or --tls CERT,KEY", "--implicit needs a certificate")
 	case o.user == "" && !o.anonymous:
 		return nil, usagef("give --user NAME with --password-file FILE, or --anonymous for anybody to read", "nobody could log in")
 	case (o.user == "") != (o.passwordFile == ""):
@@ -99,6 +100,10 @@ func (o siteOptions) config() (*config.Config, error) {
 		}
 		s.Passive.ExternalIP = ip
 	}
+	var err error
+	if s.TLS, err = o.secured(); err != nil {
+		return nil, err
+	}
 	cfg := &config.Config{Sites: []config.Site{s}}
 	if o.user != "" {
 		ref, err := secret.ParseRef("file:" + o.passwordFile)
@@ -108,4 +113,30 @@ func (o siteOptions) config() (*config.Config, error) {
 		cfg.Accounts = []config.Account{{Name: o.user, Password: config.Password{Ref: ref}}}
 	}
 	return cfg, nil
+}
+
+// secured is what the document says of TLS.
+func (o siteOptions) secured() (*config.SiteTLS, error) {
+	if o.tls == "" {
+		return nil, nil
+	}
+	t := &config.SiteTLS{
+		Implicit: o.implicit, Control: config.ControlRequire, Data: config.DataRequire,
+		Resumption: config.ResumptionWarn, Truncated: config.TruncatedRefuse,
+	}
+	if o.tls == "auto" {
+		t.Certificate.Auto = true
+		return t, nil
+	}
+	cert, key, ok := strings.Cut(o.tls, ",")
+	if !ok || cert == "" || key == "" {
+		return nil, usagef("write --tls auto, or --tls server.crt,server.key", "--tls %q is neither auto nor two files", o.tls)
+	}
+	for ref, file := range map[*secret.Ref]string{&t.Certificate.Ref: cert, &t.Key: key} {
+		var err error
+		if *ref, err = secret.ParseRef("file:" + file); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
 }

@@ -150,7 +150,7 @@ func TestUnserved(t *testing.T) {
 		}
 		return strings.Join(keys, "\n")
 	}
-	sites := "10:10 sites.softwares.tls\n12:27 sites.softwares.active.source_port\n15:30 sites.softwares.authorization[1].path"
+	sites := "12:27 sites.softwares.active.source_port\n15:30 sites.softwares.authorization[1].path"
 	for path, want := range map[string]string{"": sites, "sites": sites, "sites[0]": sites, "sites[1]": "", "site": "", "gateway": "", "connector": "", "flows": "", "flows[0]": ""} {
 		if g := got(path); g != want {
 			t.Errorf("Unserved(%q): got\n%s\nwant\n%s", path, g, want)

@@ -15,10 +15,12 @@ func (c *Config) defaults() {
 	for i := range c.Sites {
 		s := &c.Sites[i]
 		orElse(&s.Listen, Address{"127.0.0.1", 2121})
+		orElse(&s.Uploads.Sync, SyncAlways)
 		if t := s.TLS; t != nil {
 			orElse(&t.Control, ControlRequire)
 			orElse(&t.Data, DataRequire)
 			orElse(&t.Resumption, ResumptionWarn)
+			orElse(&t.Truncated, TruncatedRefuse)
 		}
 	}
 	if g := c.Gateway; g != nil {

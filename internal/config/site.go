@@ -16,6 +16,7 @@ type Site struct {
 	Path          string   `yaml:"path" need:"yes" help:"folder that it serves, such as /srv/files"`
 	Listen        Address  `yaml:"listen" help:"address and port, such as 0.0.0.0:21; port 0 takes a free one"`
 	TLS           *SiteTLS `yaml:"tls" help:"FTPS; without it the site speaks plain FTP"`
+	Uploads       Uploads  `yaml:"uploads" help:"what is done with files that come in"`
 	Passive       Passive  `yaml:"passive" help:"passive mode: the ports it offers, the address it names"`
 	Active        Active   `yaml:"active" help:"active mode: the port it dials from"`
 	Authorization []Rule   `yaml:"authorization" help:"who may do what; without it every account may read and write"`
@@ -32,7 +33,45 @@ type SiteTLS struct {
 	Data        DataPolicy    `yaml:"data" help:"TLS on data connections"`
 	Resumption  Resumption    `yaml:"resumption" help:"must a data connection resume the TLS session of its control connection?"`
 	Implicit    bool          `yaml:"implicit" help:"TLS from the first byte, as on port 990"`
+	Truncated   Truncated     `yaml:"truncated" help:"uploads that end without TLS's own end mark (close_notify), as if they had been cut; accept lets in clients that never send it"`
+	Clients     *SiteClients  `yaml:"clients" help:"certificates of clients; without it none are asked for"`
 }
+
+// SiteClients says which certificates a site wants of its clients.
+type SiteClients struct {
+	CA        secret.Ref `yaml:"ca" need:"yes" help:"file:PATH of the PEM certificates of the authorities that they come from"`
+	Required  bool       `yaml:"required" help:"let nobody in who shows none"`
+	MatchUser bool       `yaml:"match_user" help:"let a certificate log in only the user that its common name says"`
+}
+
+// Truncated says what becomes of an upload whose TLS did not end as it should.
+type Truncated string
+
+// The policies for truncated uploads.
+const (
+	TruncatedRefuse Truncated = "refuse"
+	TruncatedAccept Truncated = "accept"
+)
+
+// Choices lists what may be written.
+func (Truncated) Choices() []string { return []string{"refuse", "accept"} }
+
+// Uploads says how files come in.
+type Uploads struct {
+	Sync SyncPolicy `yaml:"sync" help:"always: a file is on the disk, and not only on its way, before the client is told that it is complete"`
+}
+
+// SyncPolicy says when what was uploaded is flushed to the disk.
+type SyncPolicy string
+
+// The policies for flushing.
+const (
+	SyncAlways SyncPolicy = "always"
+	SyncNever  SyncPolicy = "never"
+)
+
+// Choices lists what may be written.
+func (SyncPolicy) Choices() []string { return []string{"always", "never"} }
 
 // Certificate is a reference to a PEM chain, or a certificate that the site makes
 // and keeps in its state folder.
@@ -146,6 +185,9 @@ func (c *checker) siteTLS(at string, t *SiteTLS) {
 	}
 	if t != nil && t.Data == DataRefuse && t.Resumption == ResumptionRequire {
 		c.fault(at+".resumption", "write resumption: off, or data: require", "data connections without TLS have nothing to resume")
+	}
+	if t != nil && t.Clients != nil && t.Clients.Required && t.Control != ControlRequire {
+		c.fault(at+".clients.required", "write control: require", "a client that logs in without TLS shows no certificate")
 	}
 }
 

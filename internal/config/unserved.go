@@ -17,7 +17,6 @@ var unserved = []struct {
 	Hint string // what works
 }{
 	{"journal.urls", nil, "write journal: embedded"},
-	{"sites[].tls", nil, "a site speaks plain FTP; remove tls if that will do, or reach it through the tunnel"},
 	{"sites[].active.source_port", nil, "active data connections leave from any port; remove it"},
 	{"sites[].authorization[].path", nil, "rules hold for the whole site; make a site of its own for the folder"},
 	{"sites[].authorization[].deny", nil, "rules allow; name those who may, everybody else may not"},

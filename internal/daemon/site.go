@@ -27,7 +27,11 @@ func newSite(w *world, cfg config.Site) (*site, error) {
 	if err != nil {
 		return nil, fault.As(err, "site %q", cfg.Name)
 	}
-	tree.Sync = true
+	tree.Sync = cfg.Uploads.Sync != config.SyncNever
+	secured, err := siteTLS(w, cfg)
+	if err != nil {
+		return nil, errors.Join(err, tree.Close())
+	}
 	s := &site{cfg: cfg, tree: tree}
 	s.server = &ftpserver.Server{
 		Name:         cfg.Banner,
@@ -35,6 +39,7 @@ func newSite(w *world, cfg config.Site) (*site, error) {
 		Passive: ftpserver.Passive{
 			Low: cfg.Passive.Ports.Low, High: cfg.Passive.Ports.High, ExternalIP: cfg.Passive.ExternalIP,
 		},
+		TLS:     secured,
 		Network: w.opts.Network,
 		Logger:  w.log.With("site", cfg.Name),
 	}
@@ -45,6 +50,9 @@ func newSite(w *world, cfg config.Site) (*site, error) {
 func (s *site) authenticator(accounts *account.Store) ftpserver.Authenticate {
 	return func(ctx context.Context, l ftpserver.Login) (ftpserver.Account, error) {
 		name := l.User
+		if err := certificateNames(s.cfg.TLS, l); err != nil {
+			return ftpserver.Account{}, err
+		}
 		if s.anonymous() && slices.Contains([]string{"anonymous", "ftp"}, l.User) {
 			name = ""
 		} else if err := accounts.Authenticate(ctx, l.User, l.Password); err != nil {

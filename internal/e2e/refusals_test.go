@@ -62,10 +62,10 @@ sites:
   - name: files
     path: %[1]s
     listen: 127.0.0.1:0
-    tls: {certificate: auto}
+journal: {urls: ["nats://n1:4222"]}
 `, dir))
-	refused(t, run(t, "", "", "run", "-c", doc), 1, "sites.files.tls", "not served", "hint: ")
-	refused(t, run(t, "", "", "config", "check", "-c", doc), 0, "warning: ", "sites.files.tls")
+	refused(t, run(t, "", "", "run", "-c", doc), 1, "journal.urls", "not served", "hint: ")
+	refused(t, run(t, "", "", "config", "check", "-c", doc), 0, "warning: ", "journal.urls")
 }
 
 func TestTokens(t *testing.T) {

@@ -116,3 +116,35 @@ func TestSiteRefusals(t *testing.T) {
 		})
 	}
 }
+
+// TestTLSOnSite: curl by explicit and implicit TLS, and not without it.
+func TestTLSOnSite(t *testing.T) {
+	curl, env := testkit.Tool(t, "curl")
+	certs := testkit.NewCerts(t)
+	for name, q := range map[string]struct {
+		args    []string
+		scheme  string
+		options []string
+	}{
+		"explicit": {[]string{"--tls", certs.CertFile + "," + certs.KeyFile}, "ftp", []string{"--ssl-reqd"}},
+		"implicit": {[]string{"--tls", certs.CertFile + "," + certs.KeyFile, "--implicit"}, "ftps", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			addr, root := site(t, q.args...)
+			file := mustWrite(t, filepath.Join(t.TempDir(), "up"), "whole")
+			target := q.scheme + "://erp:s3cret@" + addr + "/in/a.txt"
+			common := append([]string{"-sS", "--max-time", "30", "--ftp-create-dirs", "--cacert", certs.CAFile}, q.options...)
+			mustTool(t, env, curl, append(common, "-T", file, target)...)
+			if b, err := os.ReadFile(filepath.Join(root, "in", "a.txt")); err != nil || string(b) != "whole" {
+				t.Errorf("uploaded: got %q, %v", b, err)
+			}
+			if got := mustTool(t, env, curl, append(common, target)...); got != "whole" {
+				t.Errorf("downloaded: got %q", got)
+			}
+			plain := command(t, "", "", curl, "-sS", "--max-time", "5", "ftp://erp:s3cret@"+addr+"/in/a.txt")
+			if plain.code == 0 {
+				t.Errorf("without TLS: got %q, want a refusal", plain.stdout)
+			}
+		})
+	}
+}
