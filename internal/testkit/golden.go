@@ -11,6 +11,9 @@ import (
 
 var update = flag.Bool("update", false, "write golden files anew instead of comparing with them")
 
+// Updating reports whether the test was run with -update.
+func Updating() bool { return *update }
+
 // Golden compares got with the file at path (below the package's folder, by custom
 // in testdata). `go test -update` writes the file instead.
 func Golden(t testing.TB, path string, got []byte) {
