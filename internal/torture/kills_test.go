@@ -101,7 +101,7 @@ func killRun(t *testing.T, p *plan, at places) result {
 func (r *rig) finish(w *watch, res *result) {
 	r.t.Helper()
 	l := r.start(end{})
-	r.until("everything is carried", r.settled)
+	r.until("everything is carried", l.settled)
 	r.poll()
 	l.stop()
 	l = r.start(end{})

@@ -128,6 +128,13 @@ func (l *life) stop() {
 	l.keep()
 }
 
+// says reports whether the life has said something.
+func (l *life) says(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.said.String(), text)
+}
+
 // keep adds what the life said to what is shown when the run fails.
 func (l *life) keep() {
 	l.mu.Lock()

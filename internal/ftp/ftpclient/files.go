@@ -193,9 +193,21 @@ func (c *Conn) statByParts(ctx context.Context, path string) (ftp.Entry, error) 
 		e.TimePrecision = time.Second
 	case c.broken != nil:
 		return e, err
+	case replied(err, ftp.CodeFileUnavailable):
+		// A server without MDTM, or the file has gone since it told the size. That one
+		// must not pass for a file without a time.
+		if _, err := c.do(ctx, ftp.Command{Verb: "SIZE", Arg: path}, ftp.CodeFileStatus); err != nil {
+			return e, err
+		}
 	default: // a server without MDTM: the time stays unknown
 	}
 	return e, nil
+}
+
+// replied reports whether err is a reply with that code.
+func replied(err error, code ftp.Code) bool {
+	var re *ftp.ReplyError
+	return errors.As(err, &re) && re.Reply.Code == code
 }
 
 // Exists reports whether there is something at path, telling "not there" from
