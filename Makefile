@@ -29,6 +29,17 @@ demo: build ## send files both ways through a tunnel on this machine
 test: ## get what the tests need, then run them all
 	@sh scripts/test.sh
 
+# What make torture does: runs with kills, power cuts, and the first seed of both.
+RUNS ?= 500
+CUTS ?= 20
+SEED ?= 1
+
+.PHONY: torture
+torture: ## kill the program and cut its power while it carries files
+	@GOTESTFLAGS="-count=1 -timeout 3h -parallel 8" sh scripts/test.sh ./internal/torture -update \
+		-torture.runs $(RUNS) -torture.cuts $(CUTS) -torture.seed $(SEED)
+	@grep '^|' docs/reference/torture.md
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	@for dir in $$(grep -rl --include=*_test.go '^func Fuzz' internal | xargs -n 1 dirname | sort -u); do \

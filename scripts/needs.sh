@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need beside Go, git and make, where it is missing: a C
-# compiler for the race detector, and the tools that build a network with a firewall
-# and watch system calls. Does nothing where everything is there, asks nothing, and
+# compiler for the race detector, and the tools that build a network with a firewall,
+# watch system calls and make small file systems. Does nothing where everything is there, asks nothing, and
 # says in words what it cannot do. FTP servers and clients are not installed but
 # unpacked: see peers.sh.
 set -eu
@@ -12,6 +12,8 @@ ip:iproute2
 nft:nftables
 strace:strace
 flock:util-linux
+losetup:mount
+mkfs.ext4:e2fsprogs
 getent:libc-bin
 useradd:passwd"
 
