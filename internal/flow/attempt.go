@@ -6,29 +6,30 @@ import (
 	"sallyport.dev/internal/fault"
 )
 
-// attempt carries a transfer on from the state it is in.
-func (l *lane) attempt(ctx context.Context, t *Transfer) error {
+// attempt carries a transfer on from the state it is in. It reports late for a
+// transfer that is done when that has yet to be written down.
+func (l *lane) attempt(ctx context.Context, t *Transfer) (late bool, err error) {
 	l.clean(ctx, t)
 	if t.State == Intent {
 		// An earlier attempt got this far; what came of its renaming is not known.
 		if err := l.resume(ctx, t); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if t.State == Claimed {
 		if l.foreign(t) {
-			return l.end(ctx, t, Vanished)
+			return false, l.void(ctx, t, Vanished)
 		}
 		if err := l.write(ctx, t); err != nil || t.State == Done {
-			return err
+			return false, err
 		}
 	}
 	if t.State == Intent {
-		if err := l.publish(ctx, t); err != nil {
-			return err
+		if err := l.publish(ctx, t); err != nil || t.State == Done {
+			return false, err
 		}
 	}
-	return l.finish(ctx, t)
+	return true, l.finish(ctx, t)
 }
 
 // clean removes temporary files of earlier attempts. It is not worth failing for;
@@ -53,15 +54,31 @@ func (l *lane) discard(ctx context.Context, t *Transfer) {
 	l.clean(ctx, t)
 }
 
-// end finishes a transfer.
-func (l *lane) end(ctx context.Context, t *Transfer, o Outcome) error {
+// close makes a transfer done. Nothing is written down by that.
+func (t *Transfer) close(o Outcome) {
 	t.State, t.Outcome, t.Running = Done, o, false
 	t.Deaths, t.Delay = 0, 0
+}
+
+// void ends a transfer of which nothing was delivered.
+func (l *lane) void(ctx context.Context, t *Transfer, o Outcome) error {
+	t.close(o)
 	if err := l.update(ctx, t); err != nil {
 		return err
 	}
+	l.closed(t)
+	// What was not delivered may be claimed again. If this is not written down
+	// now, it is at the next start.
+	if err := l.forget(ctx, []string{t.ID}); err != nil {
+		l.log.Warn("end mark", "transfer", t.ID, "error", err)
+	}
+	return nil
+}
+
+// closed tells of a transfer that is done and written down as such.
+func (l *lane) closed(t *Transfer) {
 	Arrow("done", t.ID)
-	l.log.Info("transfer done", "transfer", t.ID, "file", t.File.Path, "outcome", o, "size", t.Size, "attempts", t.Begun)
+	l.log.Info("transfer done", "transfer", t.ID, "file", t.File.Path, "outcome", t.Outcome, "size", t.Size, "attempts", t.Begun)
 	l.count(func(c *counters) {
 		if t.void() {
 			c.void++
@@ -70,15 +87,6 @@ func (l *lane) end(ctx context.Context, t *Transfer, o Outcome) error {
 			c.bytes += t.Size
 		}
 	})
-	if !t.void() {
-		return nil
-	}
-	// What was not delivered may be claimed again. If this is not written down
-	// now, it is at the next start.
-	if err := l.forget(ctx, []string{t.ID}); err != nil {
-		l.log.Warn("end mark", "transfer", t.ID, "error", err)
-	}
-	return nil
 }
 
 // publish renames what has been written and records the commit point.
@@ -102,30 +110,47 @@ func (l *lane) publish(ctx context.Context, t *Transfer) error {
 			return fault.As(err, "publish %q", o.Final)
 		}
 	}
+	return l.deliver(ctx, t)
+}
+
+// deliver records the commit point. A file that is kept is done with it: nothing is
+// left to be seen to.
+func (l *lane) deliver(ctx context.Context, t *Transfer) error {
 	t.State = Delivered
+	if t.After == Keep {
+		t.close(Arrived)
+	}
 	if err := l.update(ctx, t); err != nil {
 		return err
 	}
 	Arrow("delivered", t.ID)
+	if t.State == Done {
+		l.closed(t)
+	}
 	return nil
 }
 
-// finish sees to the source of a delivered file.
+// finish sees to the source of a delivered file and closes the transfer. That is
+// not written down here: should it be lost, all of this is only done once more.
 func (l *lane) finish(ctx context.Context, t *Transfer) error {
 	switch {
 	case t.After == Keep:
-		return l.end(ctx, t, Arrived)
+		t.close(Arrived)
+		return nil
 	case l.foreign(t):
-		return l.end(ctx, t, LeftAlone)
+		t.close(LeftAlone)
+		return nil
 	}
 	same, err := l.f.Source.Unchanged(ctx, t.File)
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
-		return l.end(ctx, t, Arrived) // an earlier attempt saw to it, or somebody else did
+		t.close(Arrived) // an earlier attempt saw to it, or somebody else did
+		return nil
 	case err != nil:
 		return fault.As(err, "look at %q again", t.File.Path)
 	case !same:
-		return l.end(ctx, t, LeftAlone)
+		t.close(LeftAlone)
+		return nil
 	}
 	Arrow("compared", t.ID)
 	if t.After == Move {
@@ -137,7 +162,8 @@ func (l *lane) finish(ctx context.Context, t *Transfer) error {
 		return fault.As(err, "%s %q", t.After, t.File.Path)
 	}
 	Arrow("processed", t.ID)
-	return l.end(ctx, t, Arrived)
+	t.close(Arrived)
+	return nil
 }
 
 // move moves the file away; if the name is taken, to one that only this version of

@@ -17,7 +17,7 @@ func (l *lane) transfer(f File) Transfer {
 	src := l.f.Source.Properties().Identity
 	t := Transfer{
 		ID: keyOf(src, f).id(l.f.Name), Flow: l.f.Name, Source: src, File: f,
-		State: Claimed, Claimed: now, Updated: now, After: l.f.After.Do,
+		State: Claimed, Claimed: now, Updated: now, After: l.f.After.Do, Begun: 1,
 	}
 	env := f.env(now, l.f.Name)
 	var err error
@@ -38,6 +38,7 @@ func (l *lane) transfer(f File) Transfer {
 	if _, bad := ParsePath(string(f.Path)); bad != nil && err == nil {
 		err = bad
 	}
+	t.nameTemps()
 	if err != nil {
 		t.note(now, err)
 		t.FailedIn, t.State = Claimed, Failed
@@ -77,6 +78,7 @@ func (l *lane) claim(ctx context.Context, batch []Transfer) (int, error) {
 		}
 		n++
 		if t.State != Failed {
+			l.hold(t) // it is the worker's from here on
 			continue
 		}
 		l.log.Error("file cannot be carried", "transfer", t.ID, "file", t.File.Path, "error", t.LastError())
@@ -85,6 +87,39 @@ func (l *lane) claim(ctx context.Context, batch []Transfer) (int, error) {
 		}
 	}
 	return n, nil
+}
+
+// hold keeps a transfer that this process has just claimed at hand. The worker that
+// takes it need not read it back, nor write down that it begins: the claim has
+// counted the first attempt. A worker that was quicker than this has read it.
+func (l *lane) hold(t *Transfer) {
+	k, ok := parseKey(t.ID)
+	if !ok || !t.Open() {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.active[t.ID] == nil && l.known[k].rev == t.Rev {
+		l.held[t.ID] = t
+	}
+}
+
+// release gives what hold has kept, once.
+func (l *lane) release(id string) *Transfer {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.held[id]
+	delete(l.held, id)
+	return t
+}
+
+// nameTemps gives the outputs that are to be written the names of this attempt.
+func (t *Transfer) nameTemps() {
+	for i := range t.Outputs {
+		if o := &t.Outputs[i]; !o.Delivered && !o.Ignored {
+			o.Temp = tempName(t, i)
+		}
+	}
 }
 
 // tempName is the name a file has at a sink while it is written: in the final

@@ -35,7 +35,11 @@ type Journal interface {
 	// Update writes a transfer down if t.Rev is still the newest revision, and sets
 	// t.Rev to the new one. Else the error is [ErrStale].
 	Update(ctx context.Context, t *Transfer) error
-	// Queue sees to it that each of these transfers has one task.
+	// UpdateAll updates many transfers as Update does, each by itself, and returns an
+	// error or nil for each, in order. One sync may serve them all.
+	UpdateAll(ctx context.Context, ts []*Transfer) []error
+	// Queue sees to it that each of these transfers has one task. A journal need not
+	// keep tasks beyond its own end: who opens one queues what is open again.
 	Queue(ctx context.Context, ids []string) error
 	// Tasks opens the queue of a flow. One reader at a time; what an earlier reader
 	// had out may be delivered again at once.
@@ -63,19 +67,20 @@ type Claim struct {
 type Tasks interface {
 	// Next waits for a task.
 	Next(ctx context.Context) (Task, error)
+	// Done ends tasks of this queue. When it returns nil their transfers may be
+	// queued again.
+	Done(tasks ...Task) error
 	// Close gives the queue up. Tasks that are out may still be ended.
 	Close() error
 }
 
-// Task is one transfer to be carried on. It is delivered again if it is not ended,
-// and not heartened by InProgress, within three times [Heartbeat].
+// Task is one transfer to be carried on. It is delivered again if it is not ended
+// by [Tasks.Done], and not heartened by InProgress, within three times [Heartbeat].
 type Task interface {
 	// ID is the transfer's.
 	ID() string
 	// InProgress says that it is still being worked on.
 	InProgress() error
-	// Done ends the task.
-	Done() error
 	// Later has the task delivered again after a while.
 	Later(after time.Duration) error
 }

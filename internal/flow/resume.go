@@ -53,10 +53,6 @@ func (l *lane) resume(ctx context.Context, t *Transfer) error {
 	t.litter()
 	l.clean(ctx, t)
 	t.State = Claimed
-	for i := range t.Outputs {
-		if o := &t.Outputs[i]; !o.Delivered && !o.Ignored {
-			o.Temp = tempName(t, i)
-		}
-	}
+	t.nameTemps()
 	return l.update(ctx, t)
 }

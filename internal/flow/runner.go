@@ -118,8 +118,9 @@ type lane struct {
 	known  map[key]mark    // every transfer of this flow in the journal
 	paths  map[Path]string // ids of open transfers by path: one version of a file at a time
 	active map[string]*progress
-	asleep map[string]struct{} // waits for its next attempt in the journal's queue
-	lost   map[string]struct{} // attempts whose end was not written down
+	held   map[string]*Transfer // claimed by this process, and not taken by a worker yet
+	asleep map[string]struct{}  // waits for its next attempt in the journal's queue
+	lost   map[string]struct{}  // attempts whose end was not written down
 	stat   counters
 	polls  pollState
 
@@ -156,6 +157,7 @@ func newLane(r *Runner, f *Flow) *lane {
 		known:  make(map[key]mark),
 		paths:  make(map[Path]string),
 		active: make(map[string]*progress),
+		held:   make(map[string]*Transfer),
 		asleep: make(map[string]struct{}),
 		lost:   make(map[string]struct{}),
 		seen:   make(map[Path]sighting),

@@ -12,11 +12,10 @@ import (
 // been asked to stop.
 const settleTime = 5 * time.Second
 
-// settle writes down how an attempt ended, and says whether the task is to come
-// again, and when.
-func (l *lane) settle(ctx context.Context, t *Transfer, err error) (again bool, after time.Duration) {
+// settle writes down how an attempt ended, and says what is to become of its task.
+func (l *lane) settle(ctx context.Context, t *Transfer, err error) verdict {
 	if err == nil {
-		return false, 0
+		return verdict{}
 	}
 	if je := (*journalError)(nil); errors.As(err, &je) {
 		return l.unwritten(t, err)
@@ -33,7 +32,7 @@ func (l *lane) settle(ctx context.Context, t *Transfer, err error) (again bool, 
 			return l.unwritten(t, err)
 		}
 		l.log.Info("transfer interrupted by the stop", "transfer", t.ID, "file", t.File.Path, "state", t.State)
-		return true, 0
+		return verdict{again: true}
 	case t.fail(l.r.Now(), err, l.f.Retry):
 		if t.State == Claimed {
 			l.discard(wctx, t)
@@ -41,7 +40,7 @@ func (l *lane) settle(ctx context.Context, t *Transfer, err error) (again bool, 
 		if err := l.bury(wctx, t); err != nil {
 			return l.unwritten(t, err)
 		}
-		return false, 0
+		return verdict{}
 	}
 	delay := t.Delay
 	if err := l.update(wctx, t); err != nil {
@@ -53,7 +52,7 @@ func (l *lane) settle(ctx context.Context, t *Transfer, err error) (again bool, 
 	l.mu.Lock()
 	l.asleep[t.ID] = struct{}{}
 	l.mu.Unlock()
-	return true, delay
+	return verdict{again: true, after: delay}
 }
 
 // fail notes a failed attempt and reports whether it was the last.
@@ -95,14 +94,14 @@ func (l *lane) bury(ctx context.Context, t *Transfer) error {
 
 // unwritten is what happens when the journal did not take a record. Nothing more is
 // done for the transfer: what the journal last knew is what counts.
-func (l *lane) unwritten(t *Transfer, err error) (again bool, after time.Duration) {
+func (l *lane) unwritten(t *Transfer, err error) verdict {
 	l.mu.Lock()
 	l.lost[t.ID] = struct{}{}
 	l.mu.Unlock()
 	if errors.Is(err, ErrStale) {
 		l.log.Info("transfer is in other hands", "transfer", t.ID)
-		return true, Heartbeat
+		return verdict{again: true, after: Heartbeat}
 	}
 	l.log.Error("transfer not written down", "transfer", t.ID, "file", t.File.Path, "error", err, "hint", fault.HintOf(err))
-	return true, journalPause
+	return verdict{again: true, after: journalPause}
 }

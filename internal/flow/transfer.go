@@ -65,7 +65,7 @@ type Transfer struct {
 	Size    int64     `json:"body_size,omitempty"` // bytes that went to the sinks; from Intent on
 	Hash    Hash      `json:"hash,omitempty"`      // SHA-256 of them; from Intent on
 
-	Begun   int  `json:"begun"`             // attempts begun, each counted before it is tried
+	Begun   int  `json:"begun"`             // attempts begun, each counted before it is tried; the first by the claim
 	Running bool `json:"running,omitempty"` // begun and not ended, as far as was written down
 	Fails   int  `json:"fails,omitempty"`   // attempts that failed
 	Deaths  int  `json:"deaths,omitempty"`  // attempts in a row that ended with their process

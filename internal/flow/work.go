@@ -16,10 +16,14 @@ const journalPause = 2 * time.Second
 // dispatch hands tasks to workers until ctx ends, and waits for them. The workers
 // themselves are bounded by work.
 func (l *lane) dispatch(ctx, work context.Context) {
-	var workers sync.WaitGroup
+	var workers, finisher sync.WaitGroup
+	late := make(chan finished, maxLate)
+	finisher.Go(func() { l.finishAll(work, late) })
+	defer finisher.Wait()
+	defer close(late)
 	defer workers.Wait()
 	for ctx.Err() == nil {
-		if err := l.serve(ctx, work, &workers); err != nil && ctx.Err() == nil {
+		if err := l.serve(ctx, work, &workers, late); err != nil && ctx.Err() == nil {
 			l.log.Error("read the queue", "error", err, "hint", fault.HintOf(err), "again_in", journalPause)
 			pause(ctx, journalPause)
 		}
@@ -27,7 +31,7 @@ func (l *lane) dispatch(ctx, work context.Context) {
 }
 
 // serve reads one opened queue until ctx ends or the queue fails.
-func (l *lane) serve(ctx, work context.Context, workers *sync.WaitGroup) (err error) {
+func (l *lane) serve(ctx, work context.Context, workers *sync.WaitGroup, late chan<- finished) (err error) {
 	tasks, err := l.r.Journal.Tasks(ctx, l.f.Name)
 	if err != nil {
 		return err
@@ -58,7 +62,7 @@ func (l *lane) serve(ctx, work context.Context, workers *sync.WaitGroup) (err er
 		}
 		workers.Go(func() {
 			defer l.slots.Release(1)
-			l.carry(work, task)
+			l.carry(work, tasks, task, late)
 		})
 	}
 }
@@ -83,25 +87,56 @@ func next(ctx context.Context, turn <-chan struct{}, tasks Tasks) (Task, error) 
 	return task, err
 }
 
-// carry sees to one task: it is heartened while the work goes on, and ended.
-func (l *lane) carry(ctx context.Context, task Task) {
+// carry sees to one task: it is heartened while the work goes on, and ended, or
+// handed on to be ended once its transfer's end is written down.
+func (l *lane) carry(ctx context.Context, tasks Tasks, task Task, late chan<- finished) {
+	id := task.ID()
+	Arrow("taken", id)
+	if !l.enter(id) {
+		l.put(task, Heartbeat) // this very process is at it: a heartbeat was lost
+		return
+	}
 	hctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { l.hearten(hctx, task) })
-	Arrow("taken", task.ID())
-	again, after := l.work(ctx, task.ID())
+	v := l.work(ctx, id)
 	cancel()
 	wg.Wait()
-	var err error
-	if again {
-		err = task.Later(after)
-	} else {
-		err = task.Done()
-		Arrow("ended", task.ID())
+	if v.late != nil {
+		late <- finished{v.late, tasks, task}
+		return
 	}
-	if err != nil {
-		// The task comes back by itself; what it is about is in the journal.
-		l.log.Warn("end task", "transfer", task.ID(), "error", err)
+	l.leave(id)
+	if v.again {
+		l.put(task, v.after)
+	} else {
+		l.endTasks(tasks, task)
+	}
+}
+
+// verdict is what is to become of a task whose transfer was carried on.
+type verdict struct {
+	again bool
+	after time.Duration // for again
+	late  *Transfer     // done, and that has yet to be written down
+}
+
+// put has a task come again after a while.
+func (l *lane) put(task Task, after time.Duration) {
+	if err := task.Later(after); err != nil {
+		// It comes back by itself; what it is about is in the journal.
+		l.log.Warn("put task off", "transfer", task.ID(), "error", err)
+	}
+}
+
+// endTasks ends tasks of one queue.
+func (l *lane) endTasks(tasks Tasks, ended ...Task) {
+	if err := tasks.Done(ended...); err != nil {
+		// They come back by themselves, and are found to be done.
+		l.log.Warn("end tasks", "tasks", len(ended), "transfer", ended[0].ID(), "error", err)
+	}
+	for _, t := range ended {
+		Arrow("ended", t.ID())
 	}
 }
 
@@ -120,39 +155,44 @@ func (l *lane) hearten(ctx context.Context, task Task) {
 	}
 }
 
-// work carries a transfer on and says whether its task is to come again, and when.
-func (l *lane) work(ctx context.Context, id string) (again bool, after time.Duration) {
-	if !l.enter(id) {
-		return true, Heartbeat // this very process is at it: a heartbeat was lost
-	}
-	defer l.leave(id)
-	t, err := l.r.Journal.Get(ctx, id)
-	if fault.KindOf(err) == fault.NotFound {
-		return false, 0
-	}
-	if err != nil {
-		l.log.Error("read transfer", "transfer", id, "error", err)
-		return true, journalPause
+// work carries a transfer on and says what is to become of its task.
+func (l *lane) work(ctx context.Context, id string) verdict {
+	t := l.release(id)
+	fresh := t != nil
+	if !fresh {
+		got, err := l.r.Journal.Get(ctx, id)
+		if fault.KindOf(err) == fault.NotFound {
+			return verdict{}
+		}
+		if err != nil {
+			l.log.Error("read transfer", "transfer", id, "error", err)
+			return verdict{again: true, after: journalPause}
+		}
+		t = &got
 	}
 	if !t.Open() {
-		return false, 0
+		return verdict{}
 	}
-	if wait := l.sleep(&t); wait > 0 {
-		return true, wait
+	if wait := l.sleep(t); wait > 0 {
+		return verdict{again: true, after: wait}
 	}
-	l.adapt(&t)
-	release, err := l.begin(ctx, &t)
+	l.adapt(t)
+	release, err := l.begin(ctx, t, fresh)
 	if err != nil && ctx.Err() != nil {
-		return true, 0
+		return verdict{again: true}
 	}
 	if err != nil {
-		return l.unwritten(&t, err)
+		return l.unwritten(t, err)
 	}
 	defer release()
 	if t.State == Failed {
-		return false, 0
+		return verdict{}
 	}
-	return l.settle(ctx, &t, l.attempt(ctx, &t))
+	late, err := l.attempt(ctx, t)
+	if late && err == nil {
+		return verdict{late: t}
+	}
+	return l.settle(ctx, t, err)
 }
 
 // sleep returns how long a transfer that failed has still to wait. In the process
@@ -173,8 +213,10 @@ func (l *lane) sleep(t *Transfer) time.Duration {
 }
 
 // begin counts the attempt before it is tried, so that a file that kills the
-// process is found out. A file that seems to do that is carried alone.
-func (l *lane) begin(ctx context.Context, t *Transfer) (release func(), err error) {
+// process is found out. A file that seems to do that is carried alone. The first
+// attempt in the process that claimed the file is the claim's own: nothing is
+// written for it.
+func (l *lane) begin(ctx context.Context, t *Transfer, fresh bool) (release func(), err error) {
 	if t.Running && !l.takeUnwritten(t.ID) {
 		t.Deaths++
 	}
@@ -199,15 +241,14 @@ func (l *lane) begin(ctx context.Context, t *Transfer) (release func(), err erro
 		}
 		return release, nil
 	}
-	t.Begun++
 	t.Running = true
+	if fresh {
+		return release, nil
+	}
+	t.Begun++
 	if t.State == Claimed {
 		t.litter()
-		for i := range t.Outputs {
-			if o := &t.Outputs[i]; !o.Delivered && !o.Ignored {
-				o.Temp = tempName(t, i)
-			}
-		}
+		t.nameTemps()
 	}
 	if err := l.update(ctx, t); err != nil {
 		release()

@@ -97,7 +97,7 @@ func TestClaimWithoutTask(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := task.Done(); err != nil {
+		if err := tasks.Done(task); err != nil {
 			t.Fatal(err)
 		}
 		g.start()

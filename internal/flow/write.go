@@ -32,13 +32,12 @@ func (l *lane) write(ctx context.Context, t *Transfer) error {
 		return err
 	}
 	if len(todo) == 0 {
-		t.State = Delivered
-		return l.update(ctx, t)
+		return l.deliver(ctx, t)
 	}
 	Arrow("begun", t.ID)
 	body, err := l.f.Source.Open(ctx, t.File)
 	if fault.KindOf(err) == fault.NotFound {
-		return l.end(ctx, t, Vanished)
+		return l.void(ctx, t, Vanished)
 	}
 	if err != nil {
 		return fault.As(err, "open %q", t.File.Path)
@@ -106,10 +105,10 @@ func (l *lane) verifySource(ctx context.Context, t *Transfer, read int64) (ended
 		return false, nil // taken away meanwhile, but we have it whole
 	case gone:
 		l.discard(ctx, t)
-		return true, l.end(ctx, t, Vanished)
+		return true, l.void(ctx, t, Vanished)
 	case !same:
 		l.discard(ctx, t)
-		return true, l.end(ctx, t, Superseded)
+		return true, l.void(ctx, t, Superseded)
 	case !whole:
 		l.discard(ctx, t)
 		return false, fault.New(fault.Unreachable, "read %d of %d bytes of %q", read, t.File.Size, t.File.Path)

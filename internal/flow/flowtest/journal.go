@@ -145,6 +145,15 @@ func (j *Journal) Update(_ context.Context, t *flow.Transfer) error {
 	return j.updateLocked(t)
 }
 
+// UpdateAll implements [flow.Journal].
+func (j *Journal) UpdateAll(ctx context.Context, ts []*flow.Transfer) []error {
+	errs := make([]error, len(ts))
+	for i, t := range ts {
+		errs[i] = j.Update(ctx, t)
+	}
+	return errs
+}
+
 func (j *Journal) updateLocked(t *flow.Transfer) error {
 	if r, ok := j.records[t.ID]; !ok || r.rev != t.Rev {
 		return flow.Stale(t.ID)

@@ -114,6 +114,15 @@ func (m mortalJournal) Update(ctx context.Context, t *flow.Transfer) error {
 	return m.l.do("update "+t.State.String(), func() error { return m.j.Update(ctx, t) })
 }
 
+// UpdateAll is one operation for each transfer: a batch is not one transaction.
+func (m mortalJournal) UpdateAll(ctx context.Context, ts []*flow.Transfer) []error {
+	errs := make([]error, len(ts))
+	for i, t := range ts {
+		errs[i] = m.Update(ctx, t)
+	}
+	return errs
+}
+
 func (m mortalJournal) Queue(ctx context.Context, ids []string) error {
 	return m.l.do("queue", func() error { return m.j.Queue(ctx, ids) })
 }
@@ -147,6 +156,20 @@ type mortalTasks struct {
 
 func (m mortalTasks) Close() error { return m.t.Close() }
 
+func (m mortalTasks) Done(ended ...flow.Task) error {
+	return m.l.do("end tasks", func() error {
+		inner := make([]flow.Task, 0, len(ended))
+		for _, t := range ended {
+			mortal, ok := t.(mortalTask)
+			if !ok {
+				return fmt.Errorf("end a task of another queue: %T", t)
+			}
+			inner = append(inner, mortal.t)
+		}
+		return m.t.Done(inner...)
+	})
+}
+
 func (m mortalTasks) Next(ctx context.Context) (flow.Task, error) {
 	t, err := m.t.Next(ctx)
 	if err != nil {
@@ -166,8 +189,6 @@ type mortalTask struct {
 func (m mortalTask) ID() string { return m.t.ID() }
 
 func (m mortalTask) InProgress() error { return m.l.do("in progress", m.t.InProgress) }
-
-func (m mortalTask) Done() error { return m.l.do("end task", m.t.Done) }
 
 func (m mortalTask) Later(after time.Duration) error {
 	return m.l.do("put task off", func() error { return m.t.Later(after) })

@@ -88,12 +88,14 @@ func (t *task) Later(after time.Duration) error {
 	return nil
 }
 
-func (t *task) Done() error {
-	if err := t.ts.j.lock(); err != nil {
+func (ts *tasks) Done(ended ...flow.Task) error {
+	if err := ts.j.lock(); err != nil {
 		return err
 	}
-	defer t.ts.j.mu.Unlock()
-	delete(t.ts.q.visible, t.id)
-	t.ts.q.ids = slices.DeleteFunc(t.ts.q.ids, func(id string) bool { return id == t.id })
+	defer ts.j.mu.Unlock()
+	for _, t := range ended {
+		delete(ts.q.visible, t.ID())
+		ts.q.ids = slices.DeleteFunc(ts.q.ids, func(id string) bool { return id == t.ID() })
+	}
 	return nil
 }

@@ -28,6 +28,7 @@ func TestJournal(t *testing.T, open func(t *testing.T) flow.Journal, reopen func
 		{"claim-many", journalClaimMany},
 		{"roundtrip", journalRoundTrip},
 		{"revision", journalRevision},
+		{"update-all", journalUpdateAll},
 		{"concurrent", journalConcurrent},
 		{"tasks", journalTasks},
 		{"tasks-of-flows", journalTasksOfFlows},
@@ -115,9 +116,9 @@ func none(t *testing.T, ts flow.Tasks) {
 	}
 }
 
-func done(t *testing.T, task flow.Task) {
+func done(t *testing.T, ts flow.Tasks, task flow.Task) {
 	t.Helper()
-	if err := task.Done(); err != nil {
+	if err := ts.Done(task); err != nil {
 		t.Fatalf("Done: %v", err)
 	}
 }
@@ -158,7 +159,7 @@ func journalClaimMany(t *testing.T, j flow.Journal) {
 	for range n {
 		task := next(t, q)
 		seen[task.ID()] = true
-		done(t, task)
+		done(t, q, task)
 	}
 	if len(seen) != n {
 		t.Errorf("got %d tasks want %d", len(seen), n)
@@ -200,6 +201,43 @@ func journalRevision(t *testing.T, j flow.Journal) {
 	unknown.Rev = a.Rev
 	if err := j.Update(t.Context(), &unknown); !errors.Is(err, flow.ErrStale) {
 		t.Errorf("update of what is not there: got %v want stale", err)
+	}
+}
+
+// journalUpdateAll has many updates in one call, of which each third one is stale:
+// that one alone is refused.
+func journalUpdateAll(t *testing.T, j flow.Journal) {
+	const n = 200
+	var ts []flow.Transfer
+	for i := range n {
+		ts = append(ts, sample("f", i))
+	}
+	claims := claim(t, j, ts...)
+	var all []*flow.Transfer
+	for i := range claims {
+		tr := claims[i].Transfer
+		if i%3 == 0 {
+			newer := tr
+			if err := j.Update(t.Context(), &newer); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tr.State = flow.Done
+		all = append(all, &tr)
+	}
+	for i, err := range j.UpdateAll(t.Context(), all) {
+		got := get(t, j, all[i].ID)
+		switch {
+		case i%3 == 0 && !errors.Is(err, flow.ErrStale):
+			t.Errorf("update %d: got %v want stale", i, err)
+		case i%3 == 0 && got.State != flow.Claimed:
+			t.Errorf("update %d was refused and is written", i)
+		case i%3 != 0 && (err != nil || got.State != flow.Done || got.Rev != all[i].Rev):
+			t.Errorf("update %d: got %v, %v at %d want done at %d", i, err, got.State, got.Rev, all[i].Rev)
+		}
+	}
+	if errs := j.UpdateAll(t.Context(), nil); len(errs) != 0 {
+		t.Errorf("no updates: got %v", errs)
 	}
 }
 
@@ -266,7 +304,7 @@ func journalTasks(t *testing.T, j flow.Journal) {
 	if waited := time.Since(begin); waited < 600*time.Millisecond || waited > 5*time.Second {
 		t.Errorf("came back after %v want 700ms", waited)
 	}
-	done(t, task)
+	done(t, q, task)
 	none(t, q)
 }
 
@@ -281,7 +319,7 @@ func journalTasksOfFlows(t *testing.T, j flow.Journal) {
 		if want := sample(n, i).ID; task.ID() != want {
 			t.Errorf("flow %q: got %s want %s", n, task.ID(), want)
 		}
-		done(t, task)
+		done(t, q, task)
 		none(t, q)
 	}
 }
@@ -308,7 +346,7 @@ func journalTasksAtSpeed(t *testing.T, j flow.Journal) {
 				tr.State = flow.Done
 				err = j.Update(t.Context(), &tr)
 			}
-			errs <- errors.Join(err, task.Done())
+			errs <- errors.Join(err, q.Done(task))
 		}()
 	}
 	for range n {
@@ -333,18 +371,18 @@ func journalQueueOnce(t *testing.T, j flow.Journal) {
 	if task.ID() != a.ID {
 		t.Fatalf("got task %s want %s", task.ID(), a.ID)
 	}
-	done(t, task)
+	done(t, q, task)
 	none(t, q)
 	if err := j.Queue(t.Context(), ids[:1]); err != nil {
 		t.Fatalf("Queue after the task was done: %v", err)
 	}
-	done(t, next(t, q))
+	done(t, q, next(t, q))
 }
 
 func journalDeadLetter(t *testing.T, j flow.Journal) {
 	a := claim(t, j, sample("f", 1))[0].Transfer
 	q := tasksOf(t, j, "f")
-	done(t, next(t, q))
+	done(t, q, next(t, q))
 	a.State, a.FailedIn = flow.Failed, flow.Claimed
 	if err := j.Bury(t.Context(), &a); err != nil {
 		t.Fatal(err)
@@ -361,7 +399,7 @@ func journalDeadLetter(t *testing.T, j flow.Journal) {
 	if task.ID() != a.ID {
 		t.Errorf("got task %s want %s", task.ID(), a.ID)
 	}
-	done(t, task)
+	done(t, q, task)
 	a.State = flow.Failed
 	if err := j.Bury(t.Context(), &a); err != nil {
 		t.Fatalf("bury again: %v", err)
@@ -439,11 +477,13 @@ func journalPages(t *testing.T, j flow.Journal) {
 	}
 }
 
-// journalReopen: what was acknowledged is there, what was out comes again.
+// journalReopen: what was acknowledged is there, what was out comes again once it
+// is queued.
 func journalReopen(t *testing.T, j flow.Journal, reopen func(*testing.T, flow.Journal) flow.Journal) {
 	a, b := sample("f", 1), sample("f", 2)
 	c := claim(t, j, a, b)
-	done(t, next(t, tasksOf(t, j, "f")))
+	q := tasksOf(t, j, "f")
+	done(t, q, next(t, q))
 	out := next(t, tasksOf(t, j, "f")) // never ended
 	upd := c[0].Transfer
 	upd.State = flow.Delivered
@@ -458,11 +498,16 @@ func journalReopen(t *testing.T, j flow.Journal, reopen func(*testing.T, flow.Jo
 	if err := j.Update(t.Context(), &got); err != nil {
 		t.Errorf("update after reopening: %v", err)
 	}
-	task := next(t, tasksOf(t, j, "f"))
+	if err := j.Queue(t.Context(), []string{out.ID()}); err != nil {
+		t.Fatal(err)
+	}
+	q = tasksOf(t, j, "f")
+	task := next(t, q)
 	if task.ID() != out.ID() {
 		t.Errorf("got task %s want %s again", task.ID(), out.ID())
 	}
-	done(t, task)
+	done(t, q, task)
+	none(t, q)
 	if claim(t, j, b)[0].New {
 		t.Error("a claim was forgotten")
 	}

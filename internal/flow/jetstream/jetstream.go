@@ -2,16 +2,16 @@
 //
 // [Open] starts a JetStream server inside the process, without a port, over a
 // folder that a lock file keeps to this process alone, and returns a [Journal],
-// which is a flow.Journal. Every write is synced to disk before it is answered;
-// writes that come at the same moment share a sync by atomic batch publish.
+// which is a flow.Journal. Every record is synced to disk before it is answered;
+// many that come at the same moment share a sync by atomic batch publish.
 //
-// What it keeps, each stream on disk:
+// What it keeps:
 //
 //	KV_transfers   $KV.transfers.<flow>.<key>   one record per transfer, put-if-absent and
 //	                                            updated by revision; a bucket that
 //	                                            key-value tools can read
-//	tasks          task.<flow>.<key>            work queue, at most one task per transfer,
-//	                                            read by one pull consumer per flow
+//	tasks          task.<flow>.<key>            work queue in memory, at most one task per
+//	                                            transfer, read by one pull consumer per flow
 //	dead           dead.<flow>.<key>            dead letters, for who watches them
 //	past           past.<flow>.<key>            finished transfers, the last 10,000
 //
@@ -57,8 +57,8 @@ type Journal struct {
 	log    *slog.Logger
 	closed atomic.Bool
 
-	transfers, tasks, dead, past *committer
-	records, history             jetstream.Stream
+	transfers        *committer // of records, whose every write is synced
+	records, history jetstream.Stream
 }
 
 var _ flow.Journal = (*Journal)(nil)

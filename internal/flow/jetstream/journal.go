@@ -35,54 +35,57 @@ func taskOf(id string) *write {
 // Claim implements [flow.Journal]. The records come first: a crash before the tasks
 // are queued leaves claims that the next start queues tasks for.
 func (j *Journal) Claim(ctx context.Context, ts []flow.Transfer) ([]flow.Claim, error) {
-	out := make([]flow.Claim, len(ts))
-	var fresh []*write
-	var index []int
+	ws := make([]*write, len(ts))
 	for i := range ts {
-		old, rev, err := j.read(ctx, ts[i].ID)
-		if err == nil {
-			out[i] = flow.Claim{Transfer: old}
-			continue
-		}
-		if fault.KindOf(err) != fault.NotFound {
+		var err error
+		if ws[i], err = record(&ts[i], 0); err != nil {
 			return nil, err
 		}
-		w, err := record(&ts[i], rev)
-		if err != nil {
-			return nil, err
-		}
-		fresh, index = append(fresh, w), append(index, i)
 	}
-	if err := j.transfers.store(ctx, fresh...); err != nil {
+	if err := j.transfers.store(ctx, ws...); err != nil {
 		return nil, err
 	}
+	out := make([]flow.Claim, len(ts))
 	var tasks []string
-	for n, w := range fresh {
-		i := index[n]
-		switch {
-		case isWrongSequence(w.err): // somebody else was quicker
-			old, _, err := j.read(ctx, ts[i].ID)
-			if err != nil {
-				return nil, err
-			}
-			// Or it was us, and the answer was lost.
-			ours := old.Open() && old.Begun == 0 && old.Claimed.Equal(ts[i].Claimed)
-			out[i] = flow.Claim{New: ours, Transfer: old}
-			if ours {
-				tasks = append(tasks, old.ID)
-			}
-		case w.err != nil:
-			return nil, j.fail(w.err, "claim %s", ts[i].ID)
-		default:
-			out[i] = flow.Claim{New: true, Transfer: ts[i]}
-			out[i].Transfer.Rev = w.seq
-			if ts[i].Open() {
-				tasks = append(tasks, ts[i].ID)
-			}
+	for i, w := range ws {
+		var err error
+		if out[i], err = j.claimed(ctx, &ts[i], w); err != nil {
+			return nil, err
+		}
+		if out[i].New && ts[i].Open() {
+			tasks = append(tasks, ts[i].ID)
 		}
 	}
 	flow.Arrow("recorded", ts[0].ID)
 	return out, j.queue(ctx, tasks)
+}
+
+// claimed says what came of one claim. A write that was refused met something under
+// its subject: a record, or the marker of one that was forgotten.
+func (j *Journal) claimed(ctx context.Context, t *flow.Transfer, w *write) (c flow.Claim, err error) {
+	if isWrongSequence(w.err) {
+		old, rev, err := j.read(ctx, t.ID)
+		if err == nil {
+			// It is known; or it was us, and the answer was lost.
+			ours := old.Open() && old.Begun == t.Begun && !old.Running && old.Fails == 0 && old.Claimed.Equal(t.Claimed)
+			return flow.Claim{New: ours, Transfer: old}, nil
+		}
+		if fault.KindOf(err) != fault.NotFound {
+			return c, err
+		}
+		if w, err = record(t, rev); err != nil {
+			return c, err
+		}
+		if err := j.transfers.store(ctx, w); err != nil {
+			return c, err
+		}
+	}
+	if w.err != nil {
+		return c, j.fail(w.err, "claim %s", t.ID)
+	}
+	c = flow.Claim{New: true, Transfer: *t}
+	c.Transfer.Rev = w.seq
+	return c, nil
 }
 
 // read returns a record. If there is none, the revision is what a new one must
@@ -126,24 +129,44 @@ func (j *Journal) Get(ctx context.Context, id string) (flow.Transfer, error) {
 
 // Update implements [flow.Journal].
 func (j *Journal) Update(ctx context.Context, t *flow.Transfer) error {
-	if t.Rev == 0 {
-		return flow.Stale(t.ID)
+	return j.UpdateAll(ctx, []*flow.Transfer{t})[0]
+}
+
+// UpdateAll implements [flow.Journal].
+func (j *Journal) UpdateAll(ctx context.Context, ts []*flow.Transfer) []error {
+	errs := make([]error, len(ts))
+	var ws []*write
+	var index []int
+	for i, t := range ts {
+		if t.Rev == 0 {
+			errs[i] = flow.Stale(t.ID)
+			continue
+		}
+		w, err := record(t, t.Rev)
+		if err != nil {
+			errs[i] = err
+			continue
+		}
+		ws, index = append(ws, w), append(index, i)
 	}
-	w, err := record(t, t.Rev)
-	if err != nil {
-		return err
+	if len(ws) == 0 {
+		return errs
 	}
-	if err := j.transfers.store(ctx, w); err != nil {
-		return err
+	err := j.transfers.store(ctx, ws...)
+	for n, w := range ws {
+		i := index[n]
+		switch {
+		case err != nil:
+			errs[i] = err
+		case isWrongSequence(w.err):
+			errs[i] = flow.Stale(ts[i].ID)
+		case w.err != nil:
+			errs[i] = j.fail(w.err, "write down transfer %s", ts[i].ID)
+		default:
+			ts[i].Rev = w.seq
+		}
 	}
-	if isWrongSequence(w.err) {
-		return flow.Stale(t.ID)
-	}
-	if w.err != nil {
-		return j.fail(w.err, "write down transfer %s", t.ID)
-	}
-	t.Rev = w.seq
-	return nil
+	return errs
 }
 
 // Queue implements [flow.Journal].
@@ -167,10 +190,7 @@ func (j *Journal) queue(ctx context.Context, ids []string) error {
 	for _, id := range ids {
 		ws = append(ws, taskOf(id))
 	}
-	if len(ws) == 0 {
-		return nil
-	}
-	if err := j.tasks.store(ctx, ws...); err != nil {
+	if err := j.send(ctx, ws); err != nil {
 		return err
 	}
 	for i, w := range ws {
@@ -192,7 +212,7 @@ func (j *Journal) Bury(ctx context.Context, t *flow.Transfer) error {
 		return fault.Wrap(fault.Internal, err, "write down dead letter %s", t.ID)
 	}
 	w := &write{subject: deadPrefix + t.ID, data: b}
-	if err := j.dead.store(ctx, w); err != nil {
+	if err := j.send(ctx, []*write{w}); err != nil {
 		return err
 	}
 	if w.err != nil {
@@ -239,20 +259,18 @@ func (j *Journal) Forget(ctx context.Context, ids []string) error {
 		markers = append(markers, &write{subject: recordPrefix + id, expect: &rev,
 			header: nats.Header{"KV-Operation": {"PURGE"}, "Nats-TTL": {markerLife.String()}}})
 	}
-	for _, s := range []struct {
-		c  *committer
-		ws []*write
-	}{{j.past, past}, {j.transfers, markers}} {
-		if len(s.ws) == 0 {
-			continue
-		}
-		if err := s.c.store(ctx, s.ws...); err != nil {
-			return err
-		}
-		for _, w := range s.ws {
-			if w.err != nil && !isWrongSequence(w.err) { // wrong sequence: it has changed, and stays
-				return j.fail(w.err, "forget %q", w.subject)
-			}
+	if len(markers) == 0 {
+		return nil
+	}
+	if err := j.send(ctx, past); err != nil {
+		return err
+	}
+	if err := j.transfers.store(ctx, markers...); err != nil {
+		return err
+	}
+	for _, w := range append(past, markers...) {
+		if w.err != nil && !isWrongSequence(w.err) { // wrong sequence: it has changed, and stays
+			return j.fail(w.err, "forget %q", w.subject)
 		}
 	}
 	return nil

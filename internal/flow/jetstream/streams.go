@@ -32,11 +32,12 @@ func configs() []jetstream.StreamConfig {
 		{
 			Name: "KV_transfers", Subjects: []string{recordPrefix + ">"}, Description: "transfers, by id",
 			MaxMsgsPerSubject: 1, AllowDirect: true, AllowRollup: true, AllowMsgTTL: true,
-			SubjectDeleteMarkerTTL: markerLife, Discard: jetstream.DiscardNew,
+			SubjectDeleteMarkerTTL: markerLife, Discard: jetstream.DiscardNew, AllowAtomicPublish: true,
 		},
 		{
+			// In memory: what it says can be drawn from the records, and is at each start.
 			Name: "tasks", Subjects: []string{taskPrefix + ">"}, Description: "transfers to be carried on",
-			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew,
+			Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew, Storage: jetstream.MemoryStorage,
 		},
 		{
 			Name: "dead", Subjects: []string{deadPrefix + ">"}, Description: "dead letters",
@@ -45,6 +46,7 @@ func configs() []jetstream.StreamConfig {
 		{
 			Name: "past", Subjects: []string{pastPrefix + ">"}, Description: "finished transfers",
 			MaxMsgs: maxPast, AllowDirect: true,
+			PersistMode: jetstream.AsyncPersistMode, // it is told, and nothing depends on it
 		},
 	}
 }
@@ -52,8 +54,6 @@ func configs() []jetstream.StreamConfig {
 func (j *Journal) streams(ctx context.Context) error {
 	byName := make(map[string]jetstream.Stream)
 	for _, c := range configs() {
-		c.Storage = jetstream.FileStorage
-		c.AllowAtomicPublish = true
 		c.MaxMsgSize = maxRecord
 		s, err := j.js.CreateOrUpdateStream(ctx, c)
 		if err != nil {
@@ -63,9 +63,6 @@ func (j *Journal) streams(ctx context.Context) error {
 	}
 	j.records, j.history = byName["KV_transfers"], byName["past"]
 	j.transfers = &committer{j: j}
-	j.tasks = &committer{j: j}
-	j.dead = &committer{j: j}
-	j.past = &committer{j: j}
 	return nil
 }
 

@@ -98,6 +98,30 @@ func (q *tasks) request() error {
 	return q.j.conn.PublishRequest(q.ask, q.sub.Subject, fmt.Appendf(nil, `{"batch":1,"expires":%d}`, pullLife.Nanoseconds()))
 }
 
+// Done implements [flow.Tasks]. The server takes one answer after the other, so that
+// it has taken all when it confirms the last: new tasks may be queued at once, and
+// there is room for one.
+func (q *tasks) Done(ended ...flow.Task) error {
+	for i, e := range ended {
+		t, ok := e.(task)
+		if !ok {
+			return fault.New(fault.Internal, "end a task of another journal: %T", e)
+		}
+		if i < len(ended)-1 {
+			if err := t.answer("+ACK"); err != nil {
+				return err
+			}
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+		defer cancel()
+		if _, err := q.j.conn.RequestWithContext(ctx, t.m.Reply, []byte("+ACK")); err != nil {
+			return q.j.fail(err, "end the task of %s", t.ID())
+		}
+	}
+	return nil
+}
+
 // Close implements [flow.Tasks].
 func (q *tasks) Close() error {
 	if err := q.sub.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
@@ -114,17 +138,6 @@ type task struct {
 func (t task) ID() string { return strings.TrimPrefix(t.m.Subject, taskPrefix) }
 
 func (t task) InProgress() error { return t.answer("+WPI") }
-
-// Done waits until the server has taken the task away: a new one may be queued at
-// once, and there is room for one.
-func (t task) Done() error {
-	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
-	defer cancel()
-	if _, err := t.j.conn.RequestWithContext(ctx, t.m.Reply, []byte("+ACK")); err != nil {
-		return t.j.fail(err, "end the task of %s", t.ID())
-	}
-	return nil
-}
 
 func (t task) Later(after time.Duration) error {
 	if after <= 0 {
