@@ -9,6 +9,7 @@ import (
 
 	"sallyport.dev/internal/fault"
 	"sallyport.dev/internal/flow"
+	"sallyport.dev/internal/rounds"
 )
 
 // folderSync syncs folders, so that names in them survive a power cut. Calls for
@@ -16,54 +17,35 @@ import (
 // is ready to use.
 type folderSync struct {
 	mu      sync.Mutex // guards the following
-	folders map[string]*syncRound
+	folders map[string]*folderRounds
 }
 
-// syncRound is a sync that is running or about to, and the one that follows it.
-type syncRound struct {
-	done chan struct{}
-	err  error
-	next *syncRound // joined by who comes while this one runs
+type folderRounds struct {
+	rounds.Rounds
+	users int // calls that have it
 }
 
 // folder syncs one folder, "" being the root.
 func (s *folderSync) folder(root *os.Root, dir string) error {
 	s.mu.Lock()
 	if s.folders == nil {
-		s.folders = make(map[string]*syncRound)
+		s.folders = make(map[string]*folderRounds)
 	}
-	running := s.folders[dir]
-	if running == nil {
-		r := &syncRound{done: make(chan struct{})}
-		s.folders[dir] = r
-		s.mu.Unlock()
-		return s.run(root, dir, r)
-	}
-	r, lead := running.next, false
+	r := s.folders[dir]
 	if r == nil {
-		r, lead = &syncRound{done: make(chan struct{})}, true
-		running.next = r
+		r = &folderRounds{}
+		s.folders[dir] = r
 	}
+	r.users++
 	s.mu.Unlock()
-	if !lead {
-		<-r.done
-		return r.err
-	}
-	<-running.done // it may have begun before our name was there
-	return s.run(root, dir, r)
-}
-
-func (s *folderSync) run(root *os.Root, dir string, r *syncRound) error {
-	r.err = syncFolder(root, dir)
-	s.mu.Lock()
-	if r.next == nil {
-		delete(s.folders, dir)
-	} else {
-		s.folders[dir] = r.next
-	}
-	s.mu.Unlock()
-	close(r.done)
-	return r.err
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if r.users--; r.users == 0 {
+			delete(s.folders, dir)
+		}
+	}()
+	return r.Do(func() error { return syncFolder(root, dir) })
 }
 
 // makeFolders makes a folder and those above it, and syncs where it made one.

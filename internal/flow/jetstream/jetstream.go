@@ -2,8 +2,8 @@
 //
 // [Open] starts a JetStream server inside the process, without a port, over a
 // folder that a lock file keeps to this process alone, and returns a [Journal],
-// which is a flow.Journal. Every record is synced to disk before it is answered;
-// many that come at the same moment share a sync by atomic batch publish.
+// which is a flow.Journal. Every record is on disk before it is answered for; those
+// that come at the same moment share a sync.
 //
 // What it keeps:
 //
@@ -57,7 +57,7 @@ type Journal struct {
 	log    *slog.Logger
 	closed atomic.Bool
 
-	transfers        *committer // of records, whose every write is synced
+	sync             *syncer // of records
 	records, history jetstream.Stream
 }
 
@@ -87,6 +87,9 @@ func Open(ctx context.Context, o Options) (_ *Journal, err error) {
 	if err := j.streams(ctx); err != nil {
 		return nil, fault.As(err, "prepare the journal in %q", o.Dir)
 	}
+	if j.sync, err = newSyncer(o.Dir, recordStream); err != nil {
+		return nil, err
+	}
 	return j, nil
 }
 
@@ -97,7 +100,6 @@ func (j *Journal) start(dir string) error {
 		DontListen: true,
 		JetStream:  true,
 		StoreDir:   dir,
-		SyncAlways: true, // a power cut must not take back what was acknowledged
 		NoSigs:     true,
 		// Dynamic limits would follow the free space of the moment it starts at.
 		JetStreamMaxMemory: 64 << 20,
@@ -144,6 +146,9 @@ func (j *Journal) Close() error {
 	if j.server != nil {
 		j.server.Shutdown()
 		j.server.WaitForShutdown()
+	}
+	if j.sync != nil {
+		errs = append(errs, j.sync.close())
 	}
 	if j.lock != nil {
 		errs = append(errs, j.lock.Release())

@@ -42,7 +42,7 @@ func (j *Journal) Claim(ctx context.Context, ts []flow.Transfer) ([]flow.Claim, 
 			return nil, err
 		}
 	}
-	if err := j.transfers.store(ctx, ws...); err != nil {
+	if err := j.store(ctx, ws...); err != nil {
 		return nil, err
 	}
 	out := make([]flow.Claim, len(ts))
@@ -76,7 +76,7 @@ func (j *Journal) claimed(ctx context.Context, t *flow.Transfer, w *write) (c fl
 		if w, err = record(t, rev); err != nil {
 			return c, err
 		}
-		if err := j.transfers.store(ctx, w); err != nil {
+		if err := j.store(ctx, w); err != nil {
 			return c, err
 		}
 	}
@@ -152,7 +152,7 @@ func (j *Journal) UpdateAll(ctx context.Context, ts []*flow.Transfer) []error {
 	if len(ws) == 0 {
 		return errs
 	}
-	err := j.transfers.store(ctx, ws...)
+	err := j.store(ctx, ws...)
 	for n, w := range ws {
 		i := index[n]
 		switch {
@@ -190,7 +190,7 @@ func (j *Journal) queue(ctx context.Context, ids []string) error {
 	for _, id := range ids {
 		ws = append(ws, taskOf(id))
 	}
-	if err := j.send(ctx, ws); err != nil {
+	if err := j.send(ctx, ws...); err != nil {
 		return err
 	}
 	for i, w := range ws {
@@ -212,7 +212,7 @@ func (j *Journal) Bury(ctx context.Context, t *flow.Transfer) error {
 		return fault.Wrap(fault.Internal, err, "write down dead letter %s", t.ID)
 	}
 	w := &write{subject: deadPrefix + t.ID, data: b}
-	if err := j.send(ctx, []*write{w}); err != nil {
+	if err := j.send(ctx, w); err != nil {
 		return err
 	}
 	if w.err != nil {
@@ -240,7 +240,7 @@ func (j *Journal) Revive(ctx context.Context, t *flow.Transfer) error {
 }
 
 // Forget implements [flow.Journal]. A record gives way to a marker that ends by
-// itself.
+// itself. That is not synced: a mark that comes back is only forgotten once more.
 func (j *Journal) Forget(ctx context.Context, ids []string) error {
 	var past, markers []*write
 	for _, id := range ids {
@@ -257,15 +257,15 @@ func (j *Journal) Forget(ctx context.Context, ids []string) error {
 		}
 		past = append(past, &write{subject: pastPrefix + id, data: b})
 		markers = append(markers, &write{subject: recordPrefix + id, expect: &rev,
-			header: nats.Header{"KV-Operation": {"PURGE"}, "Nats-TTL": {markerLife.String()}}})
+			header: nats.Header{"KV-Operation": {"PURGE"}, "Nats-Rollup": {"sub"}, "Nats-TTL": {markerLife.String()}}})
 	}
 	if len(markers) == 0 {
 		return nil
 	}
-	if err := j.send(ctx, past); err != nil {
+	if err := j.send(ctx, past...); err != nil {
 		return err
 	}
-	if err := j.transfers.store(ctx, markers...); err != nil {
+	if err := j.send(ctx, markers...); err != nil {
 		return err
 	}
 	for _, w := range append(past, markers...) {
@@ -311,7 +311,13 @@ func (j *Journal) List(ctx context.Context, q flow.Query) (flow.Page, error) {
 		if err != nil {
 			return p, err
 		}
-		if q.Wants(&t) {
+		wanted := q.Wants(&t)
+		if wanted && !q.Past {
+			if wanted, err = j.isNewest(ctx, &t); err != nil {
+				return p, err
+			}
+		}
+		if wanted {
 			if len(p.Transfers) == q.PageSize() {
 				p.Next = strconv.FormatUint(seq, 10)
 				return p, nil
@@ -320,4 +326,14 @@ func (j *Journal) List(ctx context.Context, q flow.Query) (flow.Page, error) {
 		}
 		seq = m.Sequence
 	}
+}
+
+// isNewest reports whether a record is the last of its transfer: the one before it
+// is in the stream too.
+func (j *Journal) isNewest(ctx context.Context, t *flow.Transfer) (bool, error) {
+	_, rev, err := j.read(ctx, t.ID)
+	if err != nil && fault.KindOf(err) != fault.NotFound {
+		return false, err
+	}
+	return rev == t.Rev, nil
 }

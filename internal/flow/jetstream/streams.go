@@ -11,6 +11,9 @@ import (
 	"sallyport.dev/internal/fault"
 )
 
+// recordStream is the stream of records.
+const recordStream = "KV_transfers"
+
 // Subjects. An id is "<flow>.<key>", two tokens.
 const (
 	recordPrefix = "$KV.transfers."
@@ -30,9 +33,10 @@ const (
 func configs() []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{
 		{
-			Name: "KV_transfers", Subjects: []string{recordPrefix + ">"}, Description: "transfers, by id",
-			MaxMsgsPerSubject: 1, AllowDirect: true, AllowRollup: true, AllowMsgTTL: true,
-			SubjectDeleteMarkerTTL: markerLife, Discard: jetstream.DiscardNew, AllowAtomicPublish: true,
+			Name: recordStream, Subjects: []string{recordPrefix + ">"}, Description: "transfers, by id",
+			MaxMsgsPerSubject: 2, // see syncer
+			AllowDirect:       true, AllowRollup: true, AllowMsgTTL: true,
+			SubjectDeleteMarkerTTL: markerLife, Discard: jetstream.DiscardNew,
 		},
 		{
 			// In memory: what it says can be drawn from the records, and is at each start.
@@ -46,7 +50,6 @@ func configs() []jetstream.StreamConfig {
 		{
 			Name: "past", Subjects: []string{pastPrefix + ">"}, Description: "finished transfers",
 			MaxMsgs: maxPast, AllowDirect: true,
-			PersistMode: jetstream.AsyncPersistMode, // it is told, and nothing depends on it
 		},
 	}
 }
@@ -61,8 +64,7 @@ func (j *Journal) streams(ctx context.Context) error {
 		}
 		byName[c.Name] = s
 	}
-	j.records, j.history = byName["KV_transfers"], byName["past"]
-	j.transfers = &committer{j: j}
+	j.records, j.history = byName[recordStream], byName["past"]
 	return nil
 }
 
