@@ -64,16 +64,26 @@ func (l *lane) claim(ctx context.Context, batch []Transfer) (int, error) {
 		return 0, nil
 	}
 	Arrow("listed", batch[0].ID)
+	l.mu.Lock()
+	for i := range batch {
+		l.claiming[batch[i].ID] = false
+	}
+	l.mu.Unlock()
 	claims, err := l.r.Journal.Claim(ctx, batch)
+	defer l.claimed(batch)
 	if err != nil {
 		return 0, fault.As(err, "claim %d files", len(batch))
 	}
 	Arrow("queued", batch[0].ID)
 	n := 0
+	var strays []string // claimed once before, when the answer was lost, and perhaps the task
 	for i := range claims {
 		t := &claims[i].Transfer
-		l.remember(t)
+		l.rememberClaim(t)
 		if !claims[i].New {
+			if t.Open() {
+				strays = append(strays, t.ID)
+			}
 			continue
 		}
 		n++
@@ -86,7 +96,26 @@ func (l *lane) claim(ctx context.Context, batch []Transfer) (int, error) {
 			return n, fault.As(err, "record dead letter %s", t.ID)
 		}
 	}
-	return n, nil
+	return n, l.queue(ctx, strays)
+}
+
+// claimed ends what claim has begun.
+func (l *lane) claimed(batch []Transfer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range batch {
+		delete(l.claiming, batch[i].ID)
+	}
+}
+
+// rememberClaim remembers a claim, unless a worker was so quick that its transfer
+// has ended and been forgotten by now: nobody would ever forget it again.
+func (l *lane) rememberClaim(t *Transfer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.claiming[t.ID] {
+		l.rememberLocked(t)
+	}
 }
 
 // hold keeps a transfer that this process has just claimed at hand. The worker that

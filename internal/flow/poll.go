@@ -79,7 +79,7 @@ func (l *lane) poll(ctx context.Context) {
 func (l *lane) leavePoll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
 	defer cancel()
-	if err := l.forgetEnded(ctx); err != nil {
+	if err := l.forgetOver(ctx); err != nil {
 		l.log.Warn("end marks", "error", err)
 	}
 }
@@ -254,27 +254,27 @@ func (l *lane) sweep(ctx context.Context, began time.Time) error {
 		if m.ends && !m.over && m.gen != l.gen && m.done.Before(began) {
 			m.over = true
 			l.known[k] = m
-			l.ended = append(l.ended, k.id(l.f.Name))
+			l.over = append(l.over, k.id(l.f.Name))
 		}
 	}
-	due := len(l.ended) >= claimBatch || time.Since(l.forgot) > forgetEvery
+	due := len(l.over) >= claimBatch || time.Since(l.forgot) > forgetEvery
 	l.mu.Unlock()
 	if !due {
 		return nil
 	}
-	return l.forgetEnded(ctx)
+	return l.forgetOver(ctx)
 }
 
-// forgetEnded has the journal forget the marks that are over. It does so for many
+// forgetOver has the journal forget the marks that are over. It does so for many
 // at a time, since each time costs syncs.
-func (l *lane) forgetEnded(ctx context.Context) error {
+func (l *lane) forgetOver(ctx context.Context) error {
 	l.mu.Lock()
-	ids := l.ended
-	l.ended, l.forgot = nil, time.Now()
+	ids := l.over
+	l.over, l.forgot = nil, time.Now()
 	l.mu.Unlock()
 	if err := l.forget(ctx, ids); err != nil {
 		l.mu.Lock()
-		l.ended = append(l.ended, ids...)
+		l.over = append(l.over, ids...)
 		l.mu.Unlock()
 		return err
 	}

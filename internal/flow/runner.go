@@ -118,13 +118,15 @@ type lane struct {
 	known  map[key]mark    // every transfer of this flow in the journal
 	paths  map[Path]string // ids of open transfers by path: one version of a file at a time
 	active map[string]*progress
-	held   map[string]*Transfer // claimed by this process, and not taken by a worker yet
-	asleep map[string]struct{}  // waits for its next attempt in the journal's queue
-	lost   map[string]struct{}  // attempts whose end was not written down
-	stat   counters
-	polls  pollState
+	// Being claimed right now; true once forgotten again, by a worker that was quicker.
+	claiming map[string]bool
+	held     map[string]*Transfer // claimed by this process, and not taken by a worker yet
+	asleep   map[string]struct{}  // waits for its next attempt in the journal's queue
+	lost     map[string]struct{}  // attempts whose end was not written down
+	stat     counters
+	polls    pollState
 
-	ended  []string  // ids of the marks that are over
+	over   []string  // ids of the marks that are over
 	forgot time.Time // when the journal last forgot some
 
 	// The poller's own.
@@ -148,19 +150,20 @@ func newLane(r *Runner, f *Flow) *lane {
 	n := int64(f.concurrency())
 	return &lane{
 		r: r, f: f,
-		log:    r.Logger.With("flow", f.Name),
-		gate:   newGate(),
-		kick:   make(chan struct{}, 1),
-		ask:    make(chan chan pollAnswer),
-		slots:  semaphore.NewWeighted(n),
-		alone:  semaphore.NewWeighted(n),
-		known:  make(map[key]mark),
-		paths:  make(map[Path]string),
-		active: make(map[string]*progress),
-		held:   make(map[string]*Transfer),
-		asleep: make(map[string]struct{}),
-		lost:   make(map[string]struct{}),
-		seen:   make(map[Path]sighting),
+		log:      r.Logger.With("flow", f.Name),
+		gate:     newGate(),
+		kick:     make(chan struct{}, 1),
+		ask:      make(chan chan pollAnswer),
+		slots:    semaphore.NewWeighted(n),
+		alone:    semaphore.NewWeighted(n),
+		known:    make(map[key]mark),
+		paths:    make(map[Path]string),
+		active:   make(map[string]*progress),
+		held:     make(map[string]*Transfer),
+		claiming: make(map[string]bool),
+		asleep:   make(map[string]struct{}),
+		lost:     make(map[string]struct{}),
+		seen:     make(map[Path]sighting),
 	}
 }
 
@@ -188,12 +191,31 @@ func (l *lane) load(ctx context.Context) error {
 		}
 		q.After = page.Next
 	}
-	for ids := range slices.Chunk(open, claimBatch) {
+	if err := l.queue(ctx, open); err != nil {
+		return err
+	}
+	return l.forget(ctx, void)
+}
+
+// queue sees to it that each of these transfers has a task.
+func (l *lane) queue(ctx context.Context, ids []string) error {
+	for ids := range slices.Chunk(ids, claimBatch) {
 		if err := l.r.Journal.Queue(ctx, ids); err != nil {
 			return err
 		}
 	}
-	return l.forget(ctx, void)
+	return nil
+}
+
+// open returns the ids of the transfers that are open, as far as this process knows.
+func (l *lane) open() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ids := make([]string, 0, len(l.paths))
+	for _, id := range l.paths {
+		ids = append(ids, id)
+	}
+	return ids
 }
 
 // forget ends marks, in the journal and here.
@@ -207,6 +229,9 @@ func (l *lane) forget(ctx context.Context, ids []string) error {
 			if k, ok := parseKey(id); ok {
 				delete(l.known, k)
 			}
+			if _, ok := l.claiming[id]; ok {
+				l.claiming[id] = true
+			}
 		}
 		l.mu.Unlock()
 	}
@@ -217,12 +242,16 @@ func (l *lane) forget(ctx context.Context, ids []string) error {
 // A worker may have finished a transfer before the poller that claimed it comes to
 // remember the claim: what is older than what is known changes nothing.
 func (l *lane) remember(t *Transfer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rememberLocked(t)
+}
+
+func (l *lane) rememberLocked(t *Transfer) {
 	k, ok := parseKey(t.ID)
 	if !ok {
 		return
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	m := l.known[k]
 	if t.Rev < m.rev {
 		return

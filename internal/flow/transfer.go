@@ -115,7 +115,9 @@ const (
 )
 
 // Open reports whether the transfer is still to be carried on.
-func (t *Transfer) Open() bool { return t.State >= Claimed && t.State <= Delivered }
+func (t *Transfer) Open() bool { return t.State.open() }
+
+func (s State) open() bool { return s >= Claimed && s <= Delivered }
 
 // void reports whether the transfer ended without delivering anything: nothing
 // speaks against claiming a file like it again.

@@ -22,21 +22,27 @@ func (l *lane) dispatch(ctx, work context.Context) {
 	defer finisher.Wait()
 	defer close(late)
 	defer workers.Wait()
-	for ctx.Err() == nil {
-		if err := l.serve(ctx, work, &workers, late); err != nil && ctx.Err() == nil {
+	for first := true; ctx.Err() == nil; first = false {
+		if err := l.serve(ctx, work, &workers, late, first); err != nil && ctx.Err() == nil {
 			l.log.Error("read the queue", "error", err, "hint", fault.HintOf(err), "again_in", journalPause)
 			pause(ctx, journalPause)
 		}
 	}
 }
 
-// serve reads one opened queue until ctx ends or the queue fails.
-func (l *lane) serve(ctx, work context.Context, workers *sync.WaitGroup, late chan<- finished) (err error) {
+// serve reads one opened queue until ctx ends or the queue fails. A queue that
+// failed may have lost its tasks: what is open is queued again then.
+func (l *lane) serve(ctx, work context.Context, workers *sync.WaitGroup, late chan<- finished, first bool) (err error) {
 	tasks, err := l.r.Journal.Tasks(ctx, l.f.Name)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, tasks.Close()) }()
+	if !first {
+		if err := l.queue(ctx, l.open()); err != nil {
+			return err
+		}
+	}
 	for {
 		turn, err := l.gate.pass(ctx)
 		if err != nil {
@@ -171,6 +177,7 @@ func (l *lane) work(ctx context.Context, id string) verdict {
 		t = &got
 	}
 	if !t.Open() {
+		l.ended(t)
 		return verdict{}
 	}
 	if wait := l.sleep(t); wait > 0 {
@@ -193,6 +200,22 @@ func (l *lane) work(ctx context.Context, id string) verdict {
 		return verdict{late: t}
 	}
 	return l.settle(ctx, t, err)
+}
+
+// ended catches up with a transfer that is found to have ended. If this process
+// believed it open, the end was written down and the answer was lost.
+func (l *lane) ended(t *Transfer) {
+	k, ok := parseKey(t.ID)
+	if !ok {
+		return
+	}
+	l.mu.Lock()
+	m, known := l.known[k]
+	l.rememberLocked(t)
+	l.mu.Unlock()
+	if known && m.state.open() && t.State == Done {
+		l.closed(t)
+	}
 }
 
 // sleep returns how long a transfer that failed has still to wait. In the process

@@ -24,10 +24,9 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
-	"sync/atomic"
+	"sync"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -36,11 +35,17 @@ import (
 	"sallyport.dev/internal/lockfile"
 )
 
+// MinFree is how much room the disk of a journal must have, in bytes, before the
+// journal takes on new transfers. What it has taken on it finishes in that room.
+const MinFree = 256 << 20
+
 // Options say where the journal is.
 type Options struct {
 	// Dir is the journal's folder. It is made if it is not there.
-	Dir    string
-	Logger *slog.Logger
+	Dir string
+	// MinFree is used instead of the constant if it is not zero. Negative is none.
+	MinFree int64
+	Logger  *slog.Logger
 }
 
 const (
@@ -50,145 +55,102 @@ const (
 
 // Journal is a flow.Journal. Close it when every runner over it has ended.
 type Journal struct {
-	lock   *lockfile.Lock
-	server *server.Server
-	conn   *nats.Conn
-	js     jetstream.JetStream
-	log    *slog.Logger
-	closed atomic.Bool
+	dir  string
+	log  *slog.Logger
+	lock *lockfile.Lock
+	room room
 
-	sync             *syncer // of records
-	records, history jetstream.Stream
+	ending  chan struct{} // closed by Close
+	keeping sync.WaitGroup
+
+	mu     sync.Mutex // guards the following
+	e      *engine    // nil while there is none that works
+	down   error      // why
+	closed bool
 }
 
 var _ flow.Journal = (*Journal)(nil)
 
 // Open locks the folder, starts the server in it and sees to its streams. A folder
 // that another process has is [fault.Busy].
-func Open(ctx context.Context, o Options) (_ *Journal, err error) {
-	j := &Journal{log: o.Logger}
-	if j.log == nil {
-		j.log = slog.New(slog.DiscardHandler)
-	}
+func Open(ctx context.Context, o Options) (*Journal, error) {
 	if o.Dir == "" {
 		return nil, fault.New(fault.Invalid, "the journal has no folder")
 	}
+	j := &Journal{dir: o.Dir, log: o.Logger, room: room{dir: o.Dir, floor: o.MinFree}, ending: make(chan struct{})}
+	if j.log == nil {
+		j.log = slog.New(slog.DiscardHandler)
+	}
+	if j.room.floor == 0 {
+		j.room.floor = MinFree
+	}
+	var err error
 	if j.lock, err = lockfile.Acquire(filepath.Join(o.Dir, "lock"), "the journal in "+o.Dir); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, j.Close())
+	if j.e, err = startEngine(ctx, o.Dir, j.log); err != nil {
+		if full := j.room.check(); full != nil {
+			err = errors.Join(full, err) // which is most likely why
 		}
-	}()
-	if err := j.start(o.Dir); err != nil {
-		return nil, err
+		return nil, errors.Join(err, j.lock.Release())
 	}
-	if err := j.streams(ctx); err != nil {
-		return nil, fault.As(err, "prepare the journal in %q", o.Dir)
-	}
-	if j.sync, err = newSyncer(o.Dir, recordStream); err != nil {
-		return nil, err
-	}
+	j.keeping.Go(j.keep)
 	return j, nil
-}
-
-// start starts the server and connects to it.
-func (j *Journal) start(dir string) error {
-	srv, err := server.NewServer(&server.Options{
-		ServerName: "sallyport",
-		DontListen: true,
-		JetStream:  true,
-		StoreDir:   dir,
-		NoSigs:     true,
-		// Dynamic limits would follow the free space of the moment it starts at.
-		JetStreamMaxMemory: 64 << 20,
-		JetStreamMaxStore:  1 << 62,
-	})
-	if err != nil {
-		return fault.As(err, "start the journal in %q", dir)
-	}
-	j.server = srv
-	srv.SetLoggerV2(serverLog{j.log}, false, false, false)
-	srv.Start()
-	if !srv.ReadyForConnections(startTime) {
-		return fault.New(fault.TimedOut, "start the journal in %q: not ready after %v", dir, startTime).
-			WithHint("see the log above; a slow or full disk is the usual cause")
-	}
-	if !srv.JetStreamEnabled() {
-		return fault.New(fault.Internal, "start the journal in %q: its store did not open", dir).
-			WithHint("see the log above; the folder must be on a local disk and writable")
-	}
-	j.conn, err = nats.Connect("", nats.InProcessServer(srv), nats.Name("flows"), nats.NoReconnect(), nats.Timeout(startTime))
-	if err != nil {
-		return fault.As(err, "connect to the journal in %q", dir)
-	}
-	j.js, err = jetstream.New(j.conn, jetstream.WithDefaultTimeout(answerTime))
-	if err != nil {
-		return fault.As(err, "connect to the journal in %q", dir)
-	}
-	return nil
 }
 
 // Close ends the connection, stops the server, waits for it and gives the folder
 // back. Calls that come later fail with flow.ErrClosed.
 func (j *Journal) Close() error {
-	if j.closed.Swap(true) {
+	j.mu.Lock()
+	again := j.closed
+	j.closed = true
+	j.mu.Unlock()
+	if again {
 		return nil
 	}
+	close(j.ending)
+	j.keeping.Wait()
 	var errs []error
-	if j.conn != nil {
-		if err := j.conn.FlushTimeout(answerTime); err != nil {
-			errs = append(errs, fault.As(err, "flush the journal"))
-		}
-		j.conn.Close()
+	if j.e != nil {
+		errs = append(errs, j.e.close())
 	}
-	if j.server != nil {
-		j.server.Shutdown()
-		j.server.WaitForShutdown()
+	return errors.Join(append(errs, j.lock.Release())...)
+}
+
+// engine returns the server at work, or why there is none.
+func (j *Journal) engine() (*engine, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	switch {
+	case j.closed:
+		return nil, fault.Wrap(fault.Unreachable, flow.ErrClosed, "use the journal")
+	case j.e == nil:
+		return nil, j.down
 	}
-	if j.sync != nil {
-		errs = append(errs, j.sync.close())
-	}
-	if j.lock != nil {
-		errs = append(errs, j.lock.Release())
-	}
-	return errors.Join(errs...)
+	return j.e, nil
 }
 
 // fail gives an error of the journal the kind that package fault knows.
 func (j *Journal) fail(err error, format string, args ...any) error {
-	if j.closed.Load() {
+	j.mu.Lock()
+	closed := j.closed
+	j.mu.Unlock()
+	if closed {
 		return fault.Wrap(fault.Unreachable, flow.ErrClosed, format, args...)
 	}
-	api := (*jetstream.APIError)(nil)
 	switch {
-	case errors.As(err, &api) && api.ErrorCode == errNoSpace:
-		return fault.Wrap(fault.Full, err, format, args...).WithHint("the disk of the state folder is full: make room")
 	case errors.Is(err, nats.ErrTimeout), errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse):
 		return fault.Wrap(fault.TimedOut, err, format, args...)
+	case errors.Is(err, nats.ErrConnectionClosed):
+		return fault.Wrap(fault.Unreachable, err, format, args...)
 	}
 	return fault.As(err, format, args...)
 }
 
-// Error codes of the server that mean something here.
-const (
-	errWrongSequence = 10071 // the expected revision is not the newest
-	errNoSpace       = 10047 // out of storage
-)
+// errWrongSequence is the server's code for: the expected revision is not the newest.
+const errWrongSequence = 10071
 
 func isWrongSequence(err error) bool {
 	api := (*jetstream.APIError)(nil)
 	return errors.As(err, &api) && api.ErrorCode == errWrongSequence
 }
-
-// serverLog hands the server's words on: what is merely of interest to NATS's own
-// operators as debug lines.
-type serverLog struct{ l *slog.Logger }
-
-func (s serverLog) Noticef(f string, a ...any) { s.l.Debug(sprintf(f, a...), "part", "journal") }
-func (s serverLog) Warnf(f string, a ...any)   { s.l.Warn(sprintf(f, a...), "part", "journal") }
-func (s serverLog) Fatalf(f string, a ...any)  { s.l.Error(sprintf(f, a...), "part", "journal") }
-func (s serverLog) Errorf(f string, a ...any)  { s.l.Error(sprintf(f, a...), "part", "journal") }
-func (s serverLog) Debugf(f string, a ...any)  { s.l.Debug(sprintf(f, a...), "part", "journal") }
-func (s serverLog) Tracef(string, ...any)      {}

@@ -33,8 +33,12 @@ func taskOf(id string) *write {
 }
 
 // Claim implements [flow.Journal]. The records come first: a crash before the tasks
-// are queued leaves claims that the next start queues tasks for.
+// are queued leaves claims that the next start queues tasks for. A disk that has
+// less room than it must keep is [fault.Full], and nothing is claimed.
 func (j *Journal) Claim(ctx context.Context, ts []flow.Transfer) ([]flow.Claim, error) {
+	if err := j.room.check(); err != nil {
+		return nil, err
+	}
 	ws := make([]*write, len(ts))
 	for i := range ts {
 		var err error
@@ -94,7 +98,11 @@ func (j *Journal) read(ctx context.Context, id string) (t flow.Transfer, rev uin
 	if err := checkID(id); err != nil {
 		return t, 0, err
 	}
-	m, err := j.records.GetLastMsgForSubject(ctx, recordPrefix+id)
+	e, err := j.engine()
+	if err != nil {
+		return t, 0, err
+	}
+	m, err := e.records.GetLastMsgForSubject(ctx, recordPrefix+id)
 	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 		return t, 0, j.fail(err, "read transfer %s", id)
 	}
@@ -226,7 +234,11 @@ func (j *Journal) Revive(ctx context.Context, t *flow.Transfer) error {
 	if err := j.Update(ctx, t); err != nil {
 		return err
 	}
-	dead, err := j.js.Stream(ctx, "dead")
+	e, err := j.engine()
+	if err != nil {
+		return err
+	}
+	dead, err := e.js.Stream(ctx, "dead")
 	if err == nil {
 		err = dead.Purge(ctx, jetstream.WithPurgeSubject(deadPrefix+t.ID))
 	}
@@ -287,9 +299,13 @@ func (j *Journal) List(ctx context.Context, q flow.Query) (flow.Page, error) {
 		}
 		seq = n
 	}
-	stream, prefix := j.records, recordPrefix
+	e, err := j.engine()
+	if err != nil {
+		return p, err
+	}
+	stream, prefix := e.records, recordPrefix
 	if q.Past {
-		stream, prefix = j.history, pastPrefix
+		stream, prefix = e.history, pastPrefix
 	}
 	subject := prefix + "*.*"
 	if q.Flow != "" {

@@ -2,7 +2,9 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -33,26 +35,41 @@ func (j *Journal) store(ctx context.Context, ws ...*write) error {
 	if err := ctx.Err(); err != nil {
 		return fault.As(err, "write the journal")
 	}
-	if err := j.send(context.WithoutCancel(ctx), ws...); err != nil {
+	e, err := j.engine()
+	if err != nil {
 		return err
 	}
-	return j.sync.sync()
+	if err := j.sendBy(context.WithoutCancel(ctx), e, ws); err != nil {
+		return err
+	}
+	if err := e.sync.sync(); err != nil {
+		// A server that is started anew would take what is in the system's memory for
+		// what is on disk. Only another process can tell.
+		return fault.As(err, "write the journal").WithHint("see to the disk of %q, then restart", j.dir)
+	}
+	return nil
 }
 
 // send stores messages, one sent behind the other without waiting in between, and
 // returns when each has its seq or its err. They survive the end of the process.
 func (j *Journal) send(ctx context.Context, ws ...*write) error {
+	e, err := j.engine()
+	if err != nil {
+		return err
+	}
+	return j.sendBy(ctx, e, ws)
+}
+
+func (j *Journal) sendBy(ctx context.Context, e *engine, ws []*write) error {
 	for some := range slices.Chunk(ws, maxSent) {
-		if err := j.sendSome(ctx, some); err != nil {
+		if err := j.sendSome(ctx, e, some); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (j *Journal) sendSome(ctx context.Context, ws []*write) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
+func (j *Journal) sendSome(ctx context.Context, e *engine, ws []*write) error {
 	futures := make([]jetstream.PubAckFuture, len(ws))
 	for i, w := range ws {
 		var opts []jetstream.PublishOpt
@@ -61,18 +78,28 @@ func (j *Journal) sendSome(ctx context.Context, ws []*write) error {
 		}
 		m := &nats.Msg{Subject: w.subject, Data: w.data, Header: w.header}
 		var err error
-		if futures[i], err = j.js.PublishMsgAsync(m, opts...); err != nil {
-			return j.fail(err, "send %q", w.subject)
+		if futures[i], err = e.js.PublishMsgAsync(m, opts...); err != nil {
+			return j.fail(e.why(err), "send %q", w.subject)
 		}
 	}
+	timer := time.NewTimer(answerTime)
+	defer timer.Stop()
 	for i, f := range futures {
 		select {
 		case ack := <-f.Ok():
 			ws[i].seq = ack.Sequence
 		case ws[i].err = <-f.Err():
+		case <-e.broken:
+			return j.fail(e.why(e.cause), "send %q", ws[i].subject)
+		case <-timer.C:
+			// A server that does not answer has a store that it cannot write.
+			e.fail(errSilent)
+			return fault.Wrap(fault.TimedOut, errSilent, "send %q", ws[i].subject)
 		case <-ctx.Done():
 			return j.fail(context.Cause(ctx), "send %q", ws[i].subject)
 		}
 	}
 	return nil
 }
+
+var errSilent = errors.New("its server does not answer")

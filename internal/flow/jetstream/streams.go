@@ -2,7 +2,6 @@ package jetstream
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -54,17 +53,17 @@ func configs() []jetstream.StreamConfig {
 	}
 }
 
-func (j *Journal) streams(ctx context.Context) error {
+func (e *engine) streams(ctx context.Context) error {
 	byName := make(map[string]jetstream.Stream)
 	for _, c := range configs() {
 		c.MaxMsgSize = maxRecord
-		s, err := j.js.CreateOrUpdateStream(ctx, c)
+		s, err := e.js.CreateOrUpdateStream(ctx, c)
 		if err != nil {
-			return j.fail(err, "make stream %q", c.Name)
+			return fault.As(err, "make stream %q", c.Name)
 		}
 		byName[c.Name] = s
 	}
-	j.records, j.history = byName[recordStream], byName["past"]
+	e.records, e.history = byName[recordStream], byName["past"]
 	return nil
 }
 
@@ -82,5 +81,3 @@ func checkID(id string) error {
 	}
 	return nil
 }
-
-func sprintf(f string, a ...any) string { return fmt.Sprintf(f, a...) }

@@ -23,11 +23,15 @@ const maxOut = 100_000
 // silence has been noticed. What it remembers is in memory, as nothing of it
 // matters after the process: attempts are counted in the records.
 func (j *Journal) Tasks(ctx context.Context, name string) (flow.Tasks, error) {
+	e, err := j.engine()
+	if err != nil {
+		return nil, err
+	}
 	token := flow.Token(name)
-	if err := j.js.DeleteConsumer(ctx, "tasks", token); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+	if err := e.js.DeleteConsumer(ctx, "tasks", token); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return nil, j.fail(err, "open the queue of flow %q", name)
 	}
-	_, err := j.js.CreateConsumer(ctx, "tasks", jetstream.ConsumerConfig{
+	_, err = e.js.CreateConsumer(ctx, "tasks", jetstream.ConsumerConfig{
 		Durable:       token,
 		FilterSubject: taskPrefix + token + ".*",
 		AckPolicy:     jetstream.AckExplicitPolicy,
@@ -39,11 +43,11 @@ func (j *Journal) Tasks(ctx context.Context, name string) (flow.Tasks, error) {
 	if err != nil {
 		return nil, j.fail(err, "open the queue of flow %q", name)
 	}
-	sub, err := j.conn.SubscribeSync(j.conn.NewInbox())
+	sub, err := e.conn.SubscribeSync(e.conn.NewInbox())
 	if err != nil {
 		return nil, j.fail(err, "open the queue of flow %q", name)
 	}
-	return &tasks{j: j, flow: name, sub: sub, ask: "$JS.API.CONSUMER.MSG.NEXT.tasks." + token}, nil
+	return &tasks{j: j, conn: e.conn, flow: name, sub: sub, ask: "$JS.API.CONSUMER.MSG.NEXT.tasks." + token}, nil
 }
 
 // pullLife is how long the server keeps a request for a task.
@@ -54,6 +58,7 @@ const pullLife = 30 * time.Second
 // takes a request for pending that is not when it asks for single messages.
 type tasks struct {
 	j    *Journal
+	conn *nats.Conn
 	flow string
 	sub  *nats.Subscription
 	ask  string // the subject of requests
@@ -75,7 +80,7 @@ func (q *tasks) Next(ctx context.Context) (flow.Task, error) {
 		switch {
 		case err == nil && m.Header.Get("Status") == "":
 			q.asked = time.Time{}
-			return task{q.j, m}, nil
+			return task{q.j, q.conn, m}, nil
 		case err == nil, ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
 			q.asked = time.Time{} // the request is over, or nobody knows what became of it
 		case ctx.Err() != nil:
@@ -95,7 +100,7 @@ func (q *tasks) request() error {
 		return nil
 	}
 	q.asked = time.Now()
-	return q.j.conn.PublishRequest(q.ask, q.sub.Subject, fmt.Appendf(nil, `{"batch":1,"expires":%d}`, pullLife.Nanoseconds()))
+	return q.conn.PublishRequest(q.ask, q.sub.Subject, fmt.Appendf(nil, `{"batch":1,"expires":%d}`, pullLife.Nanoseconds()))
 }
 
 // Done implements [flow.Tasks]. The server takes one answer after the other, so that
@@ -115,7 +120,7 @@ func (q *tasks) Done(ended ...flow.Task) error {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 		defer cancel()
-		if _, err := q.j.conn.RequestWithContext(ctx, t.m.Reply, []byte("+ACK")); err != nil {
+		if _, err := q.conn.RequestWithContext(ctx, t.m.Reply, []byte("+ACK")); err != nil {
 			return q.j.fail(err, "end the task of %s", t.ID())
 		}
 	}
@@ -131,8 +136,9 @@ func (q *tasks) Close() error {
 }
 
 type task struct {
-	j *Journal
-	m *nats.Msg
+	j    *Journal
+	conn *nats.Conn
+	m    *nats.Msg
 }
 
 func (t task) ID() string { return strings.TrimPrefix(t.m.Subject, taskPrefix) }
@@ -147,7 +153,7 @@ func (t task) Later(after time.Duration) error {
 }
 
 func (t task) answer(text string) error {
-	if err := t.j.conn.Publish(t.m.Reply, []byte(text)); err != nil {
+	if err := t.conn.Publish(t.m.Reply, []byte(text)); err != nil {
 		return t.j.fail(err, "answer for the task of %s", t.ID())
 	}
 	return nil
