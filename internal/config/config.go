@@ -35,7 +35,7 @@ const MaxSize = 1 << 20
 // Config is what a document says, defaults included.
 type Config struct {
 	State     string     `yaml:"state" help:"folder of the state that this process keeps, such as ./state; one running process for each"`
-	Journal   Journal    `yaml:"journal" help:"where flows remember their transfers: embedded, or the urls of a NATS cluster"`
+	Journal   Journal    `yaml:"journal" help:"where flows remember their transfers: embedded (min_free: MiB that its disk keeps free, 256 unless said), or the urls of a NATS cluster"`
 	Accounts  []Account  `yaml:"accounts" help:"who may log in to sites and to the gateway's SOCKS5 listener"`
 	Sites     []Site     `yaml:"sites" help:"FTP servers of this process, each over a folder"`
 	Gateway   *Gateway   `yaml:"gateway" help:"the outside end of the tunnel: takes connectors in"`

@@ -96,6 +96,7 @@ func TestShownAndEffectiveSayTheSame(t *testing.T) {
 		"example": mustRead(t, example),
 		"least":   "gateway: {}\n",
 		"cluster": "journal: {urls: ['tls://n1:4222'], replicas: 3}\nsites: [{name: a, path: ./a, anonymous: true, tls: {certificate: auto}}]\n",
+		"floor":   "journal: {min_free: 512}\nsites: [{name: a, path: ./a, anonymous: true, tls: {certificate: auto}}]\n",
 		"flow": `
 flows:
   - name: f

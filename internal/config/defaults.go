@@ -9,7 +9,9 @@ func (c *Config) defaults() {
 	if c.Journal.IsZero() {
 		c.Journal.Embedded = true
 	}
-	if !c.Journal.Embedded {
+	if c.Journal.Embedded {
+		orElse(&c.Journal.MinFree, DefaultMinFree)
+	} else {
 		orElse(&c.Journal.Replicas, 1)
 	}
 	for i := range c.Sites {

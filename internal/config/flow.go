@@ -159,12 +159,23 @@ type Retry struct {
 // NATS cluster at URLs.
 type Journal struct {
 	Embedded bool
+	MinFree  int // MiB that its disk keeps free, for Embedded
 	URLs     []string
 	Replicas int // copies that the cluster keeps: 1, 3 or 5
 }
 
+// DefaultMinFree is what the disk of an embedded journal keeps free, in MiB.
+const DefaultMinFree = 256
+
 // IsZero reports whether nothing is set.
-func (j Journal) IsZero() bool { return !j.Embedded && j.URLs == nil && j.Replicas == 0 }
+func (j Journal) IsZero() bool {
+	return !j.Embedded && j.MinFree == 0 && j.URLs == nil && j.Replicas == 0
+}
+
+// embedded is the written form of a journal inside this process that says more.
+type embedded struct {
+	MinFree int `yaml:"min_free" min:"1" max:"1048576" help:"MiB that the disk of the state folder keeps free: with less no new file is taken on"`
+}
 
 // cluster is the written form of a journal outside this process.
 type cluster struct {

@@ -110,7 +110,7 @@ func formOf(t reflect.Type) string {
 	case t == reflect.TypeFor[After]():
 		return "`keep` `delete` `{move: NAME}`"
 	case t == reflect.TypeFor[Journal]():
-		return "`embedded` `{urls: [...], replicas: N}`"
+		return "`embedded` `{min_free: MIB}` `{urls: [...], replicas: N}`"
 	case t == reflect.TypeFor[Password]():
 		return "reference, `{hash: ...}`"
 	case t == reflect.TypeFor[Certificate]():

@@ -50,7 +50,7 @@ func schemaOf(t reflect.Type) *schema {
 	case reflect.TypeFor[After]():
 		return &schema{OneOf: []*schema{{Type: "string", Enum: AfterAction("").Choices()}, schemaOf(reflect.TypeFor[moved]())}}
 	case reflect.TypeFor[Journal]():
-		return &schema{OneOf: []*schema{{Type: "string", Enum: []string{"embedded"}}, schemaOf(reflect.TypeFor[cluster]())}}
+		return &schema{OneOf: []*schema{{Type: "string", Enum: []string{"embedded"}}, schemaOf(reflect.TypeFor[embedded]()), schemaOf(reflect.TypeFor[cluster]())}}
 	case reflect.TypeFor[secret.Ref]():
 		return &schema{Type: "string", Pattern: refPattern}
 	case reflect.TypeFor[hash]():

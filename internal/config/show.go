@@ -62,8 +62,11 @@ func plain(v reflect.Value) (any, bool) {
 		}
 		return string(p.Action), true
 	case Journal:
-		if p.Embedded {
+		if p.Embedded && (p.MinFree == 0 || p.MinFree == DefaultMinFree) {
 			return "embedded", true
+		}
+		if p.Embedded {
+			return plainStruct(reflect.ValueOf(embedded{p.MinFree})), true
 		}
 		return plainStruct(reflect.ValueOf(cluster{p.URLs, p.Replicas})), true
 	case time.Duration:

@@ -63,20 +63,36 @@ func (a *After) decode(d *decoder, n ast.Node, path string) {
 	d.scalar(n, reflect.ValueOf(&a.Action).Elem(), path)
 }
 
-// decode reads embedded or {urls: [...], replicas: N}.
+// hasKey reports whether a mapping has a key.
+func hasKey(m ast.MapNode, key string) bool {
+	for i := m.MapRange(); i.Next(); {
+		if s, ok := scalarText(i.Key()); ok && s == key {
+			return true
+		}
+	}
+	return false
+}
+
+// decode reads embedded, {min_free: N} or {urls: [...], replicas: N}.
 func (j *Journal) decode(d *decoder, n ast.Node, path string) {
-	if _, ok := n.(ast.MapNode); ok {
+	if m, ok := n.(ast.MapNode); ok {
+		if hasKey(m, "min_free") {
+			var e embedded
+			d.into(n, reflect.ValueOf(&e).Elem(), path)
+			*j = Journal{Embedded: true, MinFree: e.MinFree}
+			return
+		}
 		var c cluster
 		d.into(n, reflect.ValueOf(&c).Elem(), path)
 		*j = Journal{URLs: c.URLs, Replicas: c.Replicas}
 		return
 	}
-	s, ok := d.word(n, path, "embedded, or a mapping with urls", true)
+	s, ok := d.word(n, path, "embedded, or a mapping with min_free or urls", true)
 	if !ok {
 		return
 	}
 	if s != "embedded" {
-		d.fault(position(n), path, "write embedded, or {urls: [...], replicas: 3}", "%s is not known here", quote(s))
+		d.fault(position(n), path, "write embedded, {min_free: 512}, or {urls: [...], replicas: 3}", "%s is not known here", quote(s))
 		return
 	}
 	j.Embedded = true

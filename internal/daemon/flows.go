@@ -31,7 +31,7 @@ func (w *world) startFlows(ctx context.Context) error {
 		flows[i] = *f
 	}
 	journal, err := jetstream.Open(ctx, jetstream.Options{
-		Dir: filepath.Join(w.cfg.State, "journal"), Logger: w.log.With("part", "journal"),
+		Dir: filepath.Join(w.cfg.State, "journal"), MinFree: int64(w.cfg.Journal.MinFree) << 20, Logger: w.log.With("part", "journal"),
 	})
 	if err != nil {
 		return err
