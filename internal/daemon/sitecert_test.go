@@ -184,4 +184,3 @@ func TestSitePolicies(t *testing.T) {
 		t.Errorf("without tls: got %v, %v", got, err)
 	}
 }
-

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -165,6 +167,13 @@ func (a *Awkward) File(name string) (string, bool) {
 	defer a.mu.Unlock()
 	content, ok := a.files[name]
 	return content, ok
+}
+
+// Names returns the names of the files that it holds, in order.
+func (a *Awkward) Names() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Sorted(maps.Keys(a.files))
 }
 
 // Partial returns what came of an upload that did not end well.

@@ -1,0 +1,165 @@
+package ftpio_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sallyport.dev/internal/flow"
+	"sallyport.dev/internal/flow/flowtest"
+	"sallyport.dev/internal/flow/ftpio"
+	"sallyport.dev/internal/ftp/ftpclient"
+	"sallyport.dev/internal/ftp/ftptest"
+	"sallyport.dev/internal/memnet"
+	"sallyport.dev/internal/netx"
+	"sallyport.dev/internal/secret"
+)
+
+// cutter ends a server's first control connection after the client has read so
+// many bytes of it. The server has done what was asked for, and its word on that is
+// lost, in whole or in part.
+type cutter struct {
+	dial  netx.DialFunc
+	addr  string
+	after int
+
+	mu   sync.Mutex // guards the following
+	cut  bool       // the connection that is cut has been made
+	read int        // bytes of it, in all
+}
+
+func (c *cutter) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	nc, err := c.dial(ctx, network, addr)
+	if err != nil || addr != c.addr {
+		return nc, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cut {
+		return nc, nil
+	}
+	c.cut = true
+	return &cutConn{nc, c}, nil
+}
+
+type cutConn struct {
+	net.Conn
+	c *cutter
+}
+
+func (x *cutConn) Read(b []byte) (int, error) {
+	x.c.mu.Lock()
+	left := x.c.after - x.c.read
+	x.c.mu.Unlock()
+	if left <= 0 && x.c.after > 0 {
+		if err := netx.Reset(x.Conn); err != nil {
+			return 0, err
+		}
+		return 0, net.ErrClosed
+	}
+	if x.c.after > 0 && len(b) > left {
+		b = b[:left]
+	}
+	n, err := x.Conn.Read(b)
+	x.c.mu.Lock()
+	defer x.c.mu.Unlock()
+	x.c.read += n
+	return n, err
+}
+
+// lostReplyRun carries a few files from one awkward server to another, with the
+// first control connection to one of them cut, and returns how many bytes were read
+// of it.
+func lostReplyRun(t *testing.T, end string, after int, features []string) (read int) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		n := &memnet.Network{}
+		files := map[string]string{"a.xml": "alpha", "b.xml": "", "c.xml": strings.Repeat("gamma", 5000)}
+		src := &ftptest.Awkward{Network: n, Files: files, Quirks: ftptest.Quirks{Features: features}}
+		dst := &ftptest.Awkward{Network: n, Quirks: ftptest.Quirks{Features: features}}
+		cut := &cutter{dial: n.Dial, after: after}
+		server := func(a *ftptest.Awkward, name string) ftpio.FTPServer {
+			addr := a.Start(t)
+			if name == end {
+				cut.addr = addr
+			}
+			p := &ftpclient.Pool{Max: 2, Config: ftpclient.Config{Dial: cut.Dial, Addr: addr, User: "me", Password: secret.New("x")}}
+			t.Cleanup(func() {
+				if err := p.Close(); err != nil {
+					t.Errorf("close pool: %v", err)
+				}
+			})
+			return ftpio.FTPServer{Pool: p, Name: name}
+		}
+		j := &flowtest.Journal{}
+		r := flow.Runner{Journal: j, Flows: []flow.Flow{{
+			Name: "f", Source: &ftpio.FTPSource{FTPServer: server(src, "src")}, Concurrency: 1,
+			Sinks: []flow.Delivery{{Sink: &ftpio.FTPSink{FTPServer: server(dst, "dst")}}},
+			Ready: flow.Ready{When: flow.Always}, After: flow.After{Do: flow.Delete},
+		}}}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		ended := make(chan error, 1)
+		go func() { ended <- r.Run(ctx) }()
+		<-time.After(5 * time.Second)
+		cut.mu.Lock()
+		read = cut.read // by then everything has been said, if nothing was cut
+		cut.mu.Unlock()
+		<-time.After(5 * time.Minute)
+		s := r.Snapshot()[0]
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if s.Done != int64(len(files)) || s.Failed != 0 || s.Open != 0 {
+			t.Errorf("got %+v", s)
+			page, err := j.List(context.Background(), flow.Query{})
+			t.Logf("%+v, %v", page.Transfers, err)
+		}
+		for name, want := range files {
+			if got, ok := dst.File(name); !ok || got != want {
+				t.Errorf("sink has %d bytes of %s, %v want %d", len(got), name, ok, len(want))
+			}
+			if _, ok := src.File(name); ok {
+				t.Errorf("%s is still at the source", name)
+			}
+		}
+		if names := dst.Names(); len(names) != len(files) {
+			t.Errorf("sink holds %q", names)
+		}
+	})
+	return read
+}
+
+// TestEveryReplyLost cuts the control connection to source or sink after each byte
+// of what the server says, one after the other: in the middle of a 226, of the 250
+// to RNTO or to DELE, between any two commands. Everything arrives once, and nothing
+// is left behind at either end.
+func TestEveryReplyLost(t *testing.T) {
+	step := 7
+	if testing.Short() {
+		step = 61
+	}
+	for _, end := range []string{"src", "dst"} {
+		for kind, features := range map[string][]string{"mlst": nil, "old": {}} {
+			t.Run(fmt.Sprintf("%s-%s", end, kind), func(t *testing.T) {
+				t.Parallel()
+				all := lostReplyRun(t, end, 0, features)
+				runs := 0
+				for after := 1; after < all && !t.Failed(); after += step {
+					lostReplyRun(t, end, after, features)
+					if t.Failed() {
+						t.Logf("cut after %d of %d bytes", after, all)
+					}
+					runs++
+				}
+				t.Logf("cut at %d places of %d bytes", runs, all)
+			})
+		}
+	}
+}
