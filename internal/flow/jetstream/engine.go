@@ -24,6 +24,8 @@ type engine struct {
 	js     jetstream.JetStream
 	sync   *syncer // of records
 
+	pastSync *syncer
+
 	records, history jetstream.Stream
 
 	once   sync.Once
@@ -46,7 +48,13 @@ func startEngine(ctx context.Context, dir string, log *slog.Logger) (_ *engine, 
 	if err := e.streams(ctx); err != nil {
 		return nil, fault.As(err, "prepare the journal in %q", dir)
 	}
+	if err := syncTree(dir); err != nil {
+		return nil, fault.As(err, "sync the journal in %q", dir)
+	}
 	if e.sync, err = newSyncer(dir, recordStream); err != nil {
+		return nil, err
+	}
+	if e.pastSync, err = newSyncer(dir, pastStream); err != nil {
 		return nil, err
 	}
 	return e, nil
@@ -121,8 +129,10 @@ func (e *engine) close() error {
 		e.server.Shutdown()
 		e.server.WaitForShutdown()
 	}
-	if e.sync != nil {
-		errs = append(errs, e.sync.close())
+	for _, s := range []*syncer{e.sync, e.pastSync} {
+		if s != nil {
+			errs = append(errs, s.close())
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -252,7 +252,8 @@ func (j *Journal) Revive(ctx context.Context, t *flow.Transfer) error {
 }
 
 // Forget implements [flow.Journal]. A record gives way to a marker that ends by
-// itself. That is not synced: a mark that comes back is only forgotten once more.
+// itself, once what it said is safe in the past. The marker is not synced: a mark
+// that comes back is only forgotten once more.
 func (j *Journal) Forget(ctx context.Context, ids []string) error {
 	var past, markers []*write
 	for _, id := range ids {
@@ -274,7 +275,11 @@ func (j *Journal) Forget(ctx context.Context, ids []string) error {
 	if len(markers) == 0 {
 		return nil
 	}
-	if err := j.send(ctx, past...); err != nil {
+	e, err := j.engine()
+	if err != nil {
+		return err
+	}
+	if err := j.storeIn(ctx, e, e.pastSync, past); err != nil {
 		return err
 	}
 	if err := j.send(ctx, markers...); err != nil {

@@ -39,10 +39,14 @@ func (j *Journal) store(ctx context.Context, ws ...*write) error {
 	if err != nil {
 		return err
 	}
+	return j.storeIn(ctx, e, e.sync, ws)
+}
+
+func (j *Journal) storeIn(ctx context.Context, e *engine, s *syncer, ws []*write) error {
 	if err := j.sendBy(context.WithoutCancel(ctx), e, ws); err != nil {
 		return err
 	}
-	if err := e.sync.sync(); err != nil {
+	if err := s.sync(); err != nil {
 		// A server that is started anew would take what is in the system's memory for
 		// what is on disk. Only another process can tell.
 		return fault.As(err, "write the journal").WithHint("see to the disk of %q, then restart", j.dir)

@@ -10,8 +10,11 @@ import (
 	"sallyport.dev/internal/fault"
 )
 
-// recordStream is the stream of records.
-const recordStream = "KV_transfers"
+// The streams that are synced from here.
+const (
+	recordStream = "KV_transfers"
+	pastStream   = "past"
+)
 
 // Subjects. An id is "<flow>.<key>", two tokens.
 const (
@@ -47,7 +50,7 @@ func configs() []jetstream.StreamConfig {
 			MaxMsgsPerSubject: 1, MaxMsgs: maxDead, AllowDirect: true,
 		},
 		{
-			Name: "past", Subjects: []string{pastPrefix + ">"}, Description: "finished transfers",
+			Name: pastStream, Subjects: []string{pastPrefix + ">"}, Description: "finished transfers",
 			MaxMsgs: maxPast, AllowDirect: true,
 		},
 	}
@@ -63,7 +66,7 @@ func (e *engine) streams(ctx context.Context) error {
 		}
 		byName[c.Name] = s
 	}
-	e.records, e.history = byName[recordStream], byName["past"]
+	e.records, e.history = byName[recordStream], byName[pastStream]
 	return nil
 }
 

@@ -37,13 +37,10 @@ func blocksOf(dir, stream string) string {
 	return filepath.Join(dir, "jetstream", "$G", "streams", stream, "msgs")
 }
 
-// newSyncer syncs everything that is there, and returns what syncs the blocks of a
-// stream from then on. It refuses a store that is not laid out as it expects.
+// newSyncer returns what syncs the blocks of a stream. It refuses a store that is
+// not laid out as it expects.
 func newSyncer(dir, stream string) (*syncer, error) {
 	s := &syncer{dir: blocksOf(dir, stream), known: make(map[string]fs.FileInfo)}
-	if err := syncTree(dir); err != nil {
-		return nil, fault.As(err, "sync the journal in %q", dir)
-	}
 	if info, err := os.Stat(s.dir); err != nil || !info.IsDir() {
 		return nil, fault.New(fault.Internal, "the journal in %q has no folder %q", dir, s.dir).
 			WithHint("this is a defect: the journal's server keeps its files elsewhere than this version expects")
