@@ -20,17 +20,18 @@ import (
 	"sallyport.dev/internal/secret"
 )
 
-// cutter ends a server's first control connection after the client has read so
-// many bytes of it. The server has done what was asked for, and its word on that is
+// cutter ends a server's first control connections after the client has read so
+// many bytes of each. The server has done what was asked for, and its word on that is
 // lost, in whole or in part.
 type cutter struct {
 	dial  netx.DialFunc
 	addr  string
-	after int
+	after int // bytes; zero is never
+	times int // connections
 
 	mu   sync.Mutex // guards the following
-	cut  bool       // the connection that is cut has been made
-	read int        // bytes of it, in all
+	made int
+	read int // bytes of the first one, in all
 }
 
 func (c *cutter) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -40,49 +41,51 @@ func (c *cutter) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.cut {
+	if c.made++; c.made > c.times {
 		return nc, nil
 	}
-	c.cut = true
-	return &cutConn{nc, c}, nil
+	return &cutConn{Conn: nc, c: c, first: c.made == 1}, nil
 }
 
 type cutConn struct {
 	net.Conn
-	c *cutter
+	c     *cutter
+	first bool
+	read  int // by the one goroutine that reads a control connection at a time
 }
 
 func (x *cutConn) Read(b []byte) (int, error) {
-	x.c.mu.Lock()
-	left := x.c.after - x.c.read
-	x.c.mu.Unlock()
-	if left <= 0 && x.c.after > 0 {
-		if err := netx.Reset(x.Conn); err != nil {
-			return 0, err
+	if x.c.after > 0 {
+		left := x.c.after - x.read
+		if left <= 0 {
+			if err := netx.Reset(x.Conn); err != nil {
+				return 0, err
+			}
+			return 0, net.ErrClosed
 		}
-		return 0, net.ErrClosed
-	}
-	if x.c.after > 0 && len(b) > left {
-		b = b[:left]
+		b = b[:min(len(b), left)]
 	}
 	n, err := x.Conn.Read(b)
-	x.c.mu.Lock()
-	defer x.c.mu.Unlock()
-	x.c.read += n
+	x.read += n
+	if x.first {
+		x.c.mu.Lock()
+		x.c.read = x.read
+		x.c.mu.Unlock()
+	}
 	return n, err
 }
 
 // lostReplyRun carries a few files from one awkward server to another, with the
-// first control connection to one of them cut, and returns how many bytes were read
-// of it.
-func lostReplyRun(t *testing.T, end string, after int, features []string) (read int) {
+// first control connections to one of them cut, and returns how many bytes were read
+// of the first.
+func lostReplyRun(t *testing.T, end string, after, times int, features []string) (read int) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		n := &memnet.Network{}
 		files := map[string]string{"a.xml": "alpha", "b.xml": "", "c.xml": strings.Repeat("gamma", 5000)}
 		src := &ftptest.Awkward{Network: n, Files: files, Quirks: ftptest.Quirks{Features: features}}
 		dst := &ftptest.Awkward{Network: n, Quirks: ftptest.Quirks{Features: features}}
-		cut := &cutter{dial: n.Dial, after: after}
+		cut := &cutter{dial: n.Dial, after: after, times: times}
 		server := func(a *ftptest.Awkward, name string) ftpio.FTPServer {
 			addr := a.Start(t)
 			if name == end {
@@ -110,7 +113,7 @@ func lostReplyRun(t *testing.T, end string, after int, features []string) (read 
 		cut.mu.Lock()
 		read = cut.read // by then everything has been said, if nothing was cut
 		cut.mu.Unlock()
-		<-time.After(5 * time.Minute)
+		<-time.After(10 * time.Minute)
 		s := r.Snapshot()[0]
 		cancel()
 		if err := <-ended; err != nil {
@@ -138,28 +141,30 @@ func lostReplyRun(t *testing.T, end string, after int, features []string) (read 
 
 // TestEveryReplyLost cuts the control connection to source or sink after each byte
 // of what the server says, one after the other: in the middle of a 226, of the 250
-// to RNTO or to DELE, between any two commands. Everything arrives once, and nothing
-// is left behind at either end.
+// to RNTO or to DELE, between any two commands; once, and on six connections one after
+// the other. Everything arrives once, and nothing is left behind at either end.
 func TestEveryReplyLost(t *testing.T) {
-	step := 7
+	step := 43
 	if testing.Short() {
-		step = 61
+		step = 211
 	}
 	for _, end := range []string{"src", "dst"} {
 		for kind, features := range map[string][]string{"mlst": nil, "old": {}} {
-			t.Run(fmt.Sprintf("%s-%s", end, kind), func(t *testing.T) {
-				t.Parallel()
-				all := lostReplyRun(t, end, 0, features)
-				runs := 0
-				for after := 1; after < all && !t.Failed(); after += step {
-					lostReplyRun(t, end, after, features)
-					if t.Failed() {
-						t.Logf("cut after %d of %d bytes", after, all)
+			for _, times := range []int{1, 6} {
+				t.Run(fmt.Sprintf("%s-%s-%d", end, kind, times), func(t *testing.T) {
+					t.Parallel()
+					all := lostReplyRun(t, end, 0, 1, features)
+					runs := 0
+					for after := 1; after < all && !t.Failed(); after += step {
+						lostReplyRun(t, end, after, times, features)
+						if t.Failed() {
+							t.Logf("cut after %d of %d bytes", after, all)
+						}
+						runs++
 					}
-					runs++
-				}
-				t.Logf("cut at %d places of %d bytes", runs, all)
-			})
+					t.Logf("cut at %d places of %d bytes", runs, all)
+				})
+			}
 		}
 	}
 }
