@@ -116,6 +116,7 @@ type lane struct {
 
 	mu     sync.Mutex      // guards the following
 	known  map[key]mark    // every transfer of this flow in the journal
+	dead   int             // how many of known are dead letters
 	paths  map[Path]string // ids of open transfers by path: one version of a file at a time
 	active map[string]*progress
 	// Being claimed right now; true once forgotten again, by a worker that was quicker.
@@ -227,6 +228,9 @@ func (l *lane) forget(ctx context.Context, ids []string) error {
 		l.mu.Lock()
 		for _, id := range ids {
 			if k, ok := parseKey(id); ok {
+				if l.known[k].state == Failed {
+					l.dead--
+				}
 				delete(l.known, k)
 			}
 			if _, ok := l.claiming[id]; ok {
@@ -255,6 +259,12 @@ func (l *lane) rememberLocked(t *Transfer) {
 	m := l.known[k]
 	if t.Rev < m.rev {
 		return
+	}
+	if m.state == Failed {
+		l.dead--
+	}
+	if t.State == Failed {
+		l.dead++
 	}
 	m.state, m.rev = t.State, t.Rev
 	m.ends = t.State == Done && (t.After != Keep || t.Outcome != Arrived)

@@ -79,16 +79,11 @@ func (l *lane) status() Status {
 	s := Status{
 		Name: l.f.Name, Paused: shut,
 		LastPoll: l.polls.last, NextPoll: l.polls.next, LastResult: l.polls.result, PollError: l.polls.failing,
-		Open: len(l.paths), Marks: len(l.known),
+		Open: len(l.paths), Dead: l.dead, Marks: len(l.known),
 		Done: l.stat.done, Void: l.stat.void, Failed: l.stat.failed, Retries: l.stat.retries, Bytes: l.stat.bytes,
 	}
 	if s.PollError != nil {
 		s.FailedSince = l.polls.failedSince
-	}
-	for _, m := range l.known {
-		if m.state == Failed {
-			s.Dead++
-		}
 	}
 	for id, p := range l.active {
 		s.Active = append(s.Active, Active{id, p.since, p.bytes.Load()})
