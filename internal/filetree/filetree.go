@@ -185,10 +185,63 @@ func (t *Tree) SetTime(name string, modified time.Time) error {
 	if err != nil {
 		return err
 	}
+	if err := t.served(rel, name); err != nil {
+		return err
+	}
 	if err := t.root.Chtimes(rel, time.Time{}, modified); err != nil {
 		return explain(err, name)
 	}
 	return nil
+}
+
+// served refuses what is neither a file nor a folder. Between this and what
+// follows the name may come to mean a pipe, whose time or permissions then change:
+// no bytes move, and no wall is crossed.
+func (t *Tree) served(rel, name string) error {
+	switch info, err := t.root.Stat(rel); {
+	case err != nil:
+		return explain(err, name)
+	case !info.IsDir() && !info.Mode().IsRegular():
+		return notRegular(info, name)
+	}
+	return nil
+}
+
+// SetMode sets the permissions of name, the lowest nine bits of mode. Systems
+// without such permissions refuse it.
+func (t *Tree) SetMode(name string, mode fs.FileMode) error {
+	rel, err := inner(name)
+	if err != nil {
+		return err
+	}
+	if !keepsMode {
+		return fault.New(fault.Unsupported, "this system has no permissions in that form")
+	}
+	if err := t.served(rel, name); err != nil {
+		return err
+	}
+	if err := t.root.Chmod(rel, mode.Perm()); err != nil {
+		return explain(err, name)
+	}
+	return nil
+}
+
+// Free returns how many bytes there is room for in the folder name.
+func (t *Tree) Free(name string) (uint64, error) {
+	rel, err := local(name)
+	if err != nil {
+		return 0, err
+	}
+	d, err := t.root.OpenFile(rel, os.O_RDONLY|nonblock|directory, 0)
+	if err != nil {
+		return 0, explain(err, name)
+	}
+	n, err := freeBytes(d)
+	_ = d.Close() // only read
+	if err != nil {
+		return 0, explain(err, name)
+	}
+	return n, nil
 }
 
 // maxPath bounds a virtual path, in bytes.

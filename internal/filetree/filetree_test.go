@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"sallyport.dev/internal/fault"
 	"sallyport.dev/internal/filetree"
@@ -80,6 +81,9 @@ func operations(tr *filetree.Tree) map[string]func(name string) error {
 		"rmdir":  tr.Rmdir,
 		"remove": tr.Remove,
 		"rename": func(n string) error { return tr.Rename("/own", n) },
+		"chmod":  func(n string) error { return tr.SetMode(n, 0o640) },
+		"time":   func(n string) error { return tr.SetTime(n, time.Unix(1e9, 0)) },
+		"free":   func(n string) error { _, err := tr.Free(n); return err },
 		"take":   func(n string) error { return tr.Rename(n, "/taken") },
 	}
 }

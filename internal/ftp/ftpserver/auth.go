@@ -33,7 +33,8 @@ func (s *session) handleREIN(string) {
 // reset takes the session back to its beginning.
 func (s *session) reset() {
 	s.leaveAccount()
-	s.user, s.epsvOnly = "", false
+	s.user, s.epsvOnly, s.umask = "", false, nil
+	s.host, s.hostName = VirtualHost{}, ""
 }
 
 // leaveAccount takes back what a login gave, and what was done with it.
@@ -69,7 +70,12 @@ func (s *session) handlePASS(password string) {
 	if s.tls != nil {
 		login.TLS, login.Certificate = true, s.tls.client
 	}
-	account, err := s.srv.Authenticate(ctx, login)
+	login.Host = s.hostName
+	authenticate := s.srv.Authenticate
+	if s.host.Authenticate != nil {
+		authenticate = s.host.Authenticate
+	}
+	account, err := authenticate(ctx, login)
 	if err == nil && account.Tree == nil {
 		err = fault.New(fault.Internal, "account %q has no files", account.Name)
 		if account.Release != nil {

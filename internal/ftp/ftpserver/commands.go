@@ -39,6 +39,9 @@ const featMLST = "MLST"
 // featTLS begins lines that are there only where TLS is.
 const featTLS = "tls:"
 
+// featHost begins lines that are there only where several sites are.
+const featHost = "host:"
+
 // The columns of the table that are words.
 const (
 	yes  = true
@@ -53,6 +56,8 @@ const (
 var rows = [...]command{
 	{"USER", none, "959 4.1.1", argRequired, "name", no, no, no, "begins a login, also anew", nil, none, (*session).handleUSER},
 	{"PASS", none, "959 4.1.1", argOptional, "password", no, no, no, "ends a login", nil, none, (*session).handlePASS},
+	{"ACCT", none, "959 4.1.1", argRequired, "account", no, no, no, "does nothing: accounts are not used", nil, none, (*session).handleACCT},
+	{"HOST", none, "7151 3", argRequired, "name", no, no, no, "chooses the site, where there are several at one address", []string{featHost + "HOST"}, none, (*session).handleHOST},
 	{"QUIT", none, "959 4.1.1", argNone, none, no, no, no, "ends the session, after a transfer that runs", nil, none, (*session).handleQUIT},
 	{"REIN", none, "959 4.1.1", argNone, none, no, no, no, "begins anew, after a transfer that runs; TLS stays", nil, none, (*session).handleREIN},
 	{"CWD", "XCWD", "959 4.1.1", argRequired, "directory", yes, no, no, "changes the current directory", []string{"TVFS"}, none, (*session).handleCWD},
@@ -69,9 +74,11 @@ var rows = [...]command{
 	{"RETR", none, "959 4.1.3", argRequired, "file", yes, no, no, "downloads a file", nil, none, (*session).handleRETR},
 	{"STOR", none, "959 4.1.3", argRequired, "file", yes, no, yes, "uploads a file, which appears when it is whole", nil, none, (*session).handleSTOR},
 	{"APPE", none, "959 4.1.3", argRequired, "file", yes, no, yes, "adds to the end of a file", nil, none, (*session).handleAPPE},
+	{"STOU", none, "959 4.1.3", argOptional, "name", yes, no, yes, "uploads a file under a name that the server makes", nil, none, (*session).handleSTOU},
 	{"REST", none, "3659 5", argRequired, "offset", yes, no, no, "makes the next RETR or STOR begin at a byte of the file", []string{"REST STREAM"}, none, (*session).handleREST},
 	{"ABOR", none, "959 4.1.3", argNone, none, yes, yes, no, "ends a transfer that runs", nil, none, (*session).handleABOR},
-	{"ALLO", none, "959 4.1.3", argOptional, "size", yes, no, no, "does nothing: no storage need be allocated", nil, none, (*session).handleALLO},
+	{"ALLO", none, "959 4.1.3", argOptional, "size", yes, no, no, "says whether there is room for a file of that size", nil, none, (*session).handleALLO},
+	{"AVBL", none, "draft-peterson-streamlined-ftp-command-extensions 4", argOptional, "directory", yes, no, no, "says for how many bytes there is room", []string{"AVBL"}, none, (*session).handleAVBL},
 
 	{"LIST", none, "959 4.1.3", argOptional, "path", yes, no, no, "lists a directory as ls does", nil, none, (*session).handleLIST},
 	{"NLST", none, "959 4.1.3", argOptional, "path", yes, no, no, "lists the names in a directory", nil, none, (*session).handleNLST},
@@ -91,21 +98,19 @@ var rows = [...]command{
 	{"SYST", none, "959 4.1.3", argNone, none, no, no, no, "says what LIST looks like", nil, none, (*session).handleSYST},
 	{"STAT", none, "959 4.1.3", argOptional, "path", no, yes, no, "says how things stand, or lists a path on the control connection", nil, none, (*session).handleSTAT},
 	{"HELP", none, "959 4.1.3", argOptional, "command", no, no, no, "lists the commands or explains one", nil, none, (*session).handleHELP},
-	{"SITE", none, "959 4.1.3", argRequired, "HELP", no, no, no, "leads to commands of this server's own", nil, none, (*session).handleSITE},
+	{"SITE", none, "959 4.1.3", argRequired, "HELP|CHMOD|UTIME|UMASK|IDLE", no, no, no, "leads to commands beyond the RFCs", nil, none, (*session).handleSITE},
 	{"NOOP", none, "959 4.1.3", argNone, none, no, no, no, "does nothing", nil, none, (*session).handleNOOP},
 	{"FEAT", none, "2389 3", argNone, none, no, no, no, "lists the extensions", nil, none, (*session).handleFEAT},
 	{"OPTS", none, "2389 4", argRequired, "MLST facts|UTF8 ON", no, no, no, "sets how MLST and MLSD describe", []string{"UTF8"}, none, (*session).handleOPTS},
+	{"LANG", none, "2640 4", argOptional, "EN", no, no, no, "chooses the language of replies", []string{"LANG EN*"}, none, (*session).handleLANG},
+	{"CLNT", none, "none", argRequired, "client", no, no, no, "lets the client say what it is", []string{"CLNT"}, none, (*session).handleCLNT},
 
 	{"AUTH", none, "4217 4", argRequired, "TLS", no, no, no, "begins TLS on the control connection", []string{featTLS + "AUTH TLS"}, none, (*session).handleAUTH},
 	{"PBSZ", none, "4217 8", argRequired, "0", no, no, no, "says that TLS needs no buffer; comes before PROT", []string{featTLS + "PBSZ"}, none, (*session).handlePBSZ},
 	{"PROT", none, "4217 9", argRequired, "C|P", no, no, no, "sets data connections clear or protected", []string{featTLS + "PROT"}, none, (*session).handlePROT},
 
-	{verb: "ACCT", rfc: "959 4.1.1", arg: argRequired, what: "account", refusal: "Accounts are not used; USER and PASS are enough"},
 	{verb: "SMNT", rfc: "959 4.1.1", arg: argRequired, what: "path", refusal: "There is one file system; use CWD"},
-	{verb: "STOU", rfc: "959 4.1.3", refusal: "STOU is not served; use STOR with a name of your own"},
 	{verb: "CCC", rfc: "4217 12", refusal: "The control connection stays protected: TLS reads ahead here, and cannot hand plain bytes back"},
-	{verb: "LANG", rfc: "2640 4", arg: argOptional, what: "language", refusal: "Replies are in English"},
-	{verb: "HOST", rfc: "7151 3", arg: argRequired, what: "name", refusal: "There is one site at this address"},
 }
 
 // commands is rows by verb and alias.

@@ -69,8 +69,16 @@ func (s *session) handleCDUP(string) { s.handleCWD("..") }
 
 func (s *session) handleMKD(arg string) {
 	if name, ok := s.path(arg); ok {
-		s.change(arg, ftp.CodePath, ftp.QuotePath(name)+" created", s.account.Tree.Mkdir)
+		s.change(arg, ftp.CodePath, ftp.QuotePath(name)+" created", s.mkdir)
 	}
+}
+
+// mkdir makes a folder with the permissions that SITE UMASK left.
+func (s *session) mkdir(name string) error {
+	if err := s.account.Tree.Mkdir(name); err != nil || s.umask == nil {
+		return err
+	}
+	return s.account.Tree.SetMode(name, 0o777&^*s.umask)
 }
 
 func (s *session) handleRMD(arg string) {

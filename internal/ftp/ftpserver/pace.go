@@ -12,9 +12,9 @@ import (
 // takes no replies holds nobody up but itself.
 type pace struct {
 	conn net.Conn // beneath TLS
-	idle time.Duration
 
 	mu           sync.Mutex // guards the following
+	idle         time.Duration
 	transferring bool
 	draining     bool
 	loginBy      time.Time // end of the time to log in; zero after login
@@ -65,6 +65,13 @@ func (p *pace) login(by time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.loginBy = by
+}
+
+// setIdle says how long the client may be silent between commands from now on.
+func (p *pace) setIdle(idle time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.idle = idle
 }
 
 func (p *pace) state() (transferring, draining bool) {

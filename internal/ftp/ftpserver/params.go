@@ -49,11 +49,29 @@ func (s *session) handleREST(arg string) {
 	s.reply(ftp.CodePending, "Restarting at byte "+strconv.FormatInt(n, 10)+"; send RETR or STOR")
 }
 
-func (s *session) handleALLO(string) {
-	s.reply(ftp.CodeSuperfluous, "No storage need be allocated ahead")
+func (s *session) handleNOOP(string) { s.reply(ftp.CodeOK, "Fine") }
+
+// handleACCT is for clients that send it whether it is asked for or not.
+func (s *session) handleACCT(string) {
+	s.reply(ftp.CodeSuperfluous, "Accounts are not used; USER and PASS are enough")
 }
 
-func (s *session) handleNOOP(string) { s.reply(ftp.CodeOK, "Fine") }
+// handleCLNT lets a client say what it is.
+func (s *session) handleCLNT(arg string) {
+	s.log.Info("client", "name", arg)
+	s.reply(ftp.CodeOK, "Noted")
+}
+
+// handleLANG chooses the language of replies, of which there is one (RFC 2640
+// section 4).
+func (s *session) handleLANG(arg string) {
+	lang, _, _ := strings.Cut(strings.ToUpper(arg), "-")
+	if lang != "" && lang != "EN" {
+		s.reply(ftp.CodeBadParameter, "Replies are in English (EN)")
+		return
+	}
+	s.reply(ftp.CodeOK, "Replies are in English")
+}
 
 // handleSYST says UNIX since that is how LIST looks; clients go by it.
 func (s *session) handleSYST(string) { s.reply(ftp.CodeSystemType, "UNIX Type: L8") }
@@ -66,11 +84,11 @@ func (s *session) handleFEAT(string) {
 			if f == featMLST {
 				f = offeredFacts.Feat(s.facts)
 			}
-			f, secured := strings.CutPrefix(f, featTLS)
-			if secured && s.srv.TLS == nil {
-				continue
+			switch {
+			case strings.HasPrefix(f, featTLS) && s.srv.TLS == nil, strings.HasPrefix(f, featHost) && s.srv.Host == nil:
+			default:
+				lines = append(lines, strings.TrimPrefix(strings.TrimPrefix(f, featTLS), featHost))
 			}
-			lines = append(lines, f)
 		}
 	}
 	s.reply(ftp.CodeSystemStatus, append(lines, "End")...)
@@ -128,15 +146,6 @@ func (s *session) verbs(title string, want func(*command) bool) []string {
 		lines = append(lines, strings.Join(row, " "))
 	}
 	return append(lines, "End")
-}
-
-// handleSITE serves commands of this server's own. There are none yet but HELP.
-func (s *session) handleSITE(arg string) {
-	if word, _, _ := strings.Cut(arg, " "); strings.EqualFold(word, "HELP") {
-		s.reply(ftp.CodeHelp, "SITE commands: HELP")
-		return
-	}
-	s.reply(ftp.CodeBadParameter, "Unknown SITE command; SITE HELP lists those that are served")
 }
 
 // handleSTAT without an argument says how things stand, also during a transfer

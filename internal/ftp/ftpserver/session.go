@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -32,6 +33,8 @@ type session struct {
 	ctx         context.Context // the session's life
 	cancel      context.CancelCauseFunc
 
+	host       VirtualHost
+	hostName   string // that HOST gave
 	user       string // offered by USER, no password yet
 	account    *Account
 	attempts   int // wrong passwords
@@ -42,6 +45,7 @@ type session struct {
 	renameFrom string // RNFR, for the next command
 	facts      ftp.Facts
 	epsvOnly   bool
+	umask      *fs.FileMode // of SITE UMASK; nil: the site's own
 	data       dataSource
 	tls        *protection // nil while the control connection is plain
 	quit       bool
@@ -97,9 +101,11 @@ func (s *session) greet() error {
 			return nil
 		}
 	}
-	s.reply(ftp.CodeReady, orDefault(s.srv.Name, "Sallyport")+" FTP server ready")
+	s.reply(ftp.CodeReady, s.banner())
 	return nil
 }
+
+func (s *session) banner() string { return orDefault(s.srv.Name, "Sallyport") + " FTP server ready" }
 
 // step reads one command and carries it out. An error ends the session.
 func (s *session) step() error {
@@ -188,11 +194,13 @@ func (s *session) do(c ftp.Command) {
 	case cmd.arg == argRequired && c.Arg == "":
 		s.reply(ftp.CodeBadArgument, "Argument missing: "+cmd.syntax())
 	case cmd.writes && s.account != nil && s.account.ReadOnly:
-		s.reply(ftp.CodeFileUnavailable, "Read-only: this account may list and download (LIST, MLSD, RETR), not change anything")
+		s.reply(ftp.CodeFileUnavailable, readOnlyText)
 	default:
 		cmd.run(s, c.Arg)
 	}
 }
+
+const readOnlyText = "Read-only: this account may list and download (LIST, MLSD, RETR), not change anything"
 
 // logCommand logs at debug level. The name of somebody who has not logged in may
 // be a password typed too early.

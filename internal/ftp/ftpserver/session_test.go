@@ -52,7 +52,7 @@ func TestTexts(t *testing.T) {
 func TestFeat(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *site) {
 		c := s.login()
-		want := "Extensions:\nTVFS\nEPRT\nEPSV\nMDTM\nMFMT\nMLST type*;size*;modify*;perm*;UNIX.mode;\nUTF8\nREST STREAM\nSIZE\nEnd"
+		want := "Extensions:\nAVBL\nCLNT\nTVFS\nEPRT\nEPSV\nLANG EN*\nMDTM\nMFMT\nMLST type*;size*;modify*;perm*;UNIX.mode;\nUTF8\nREST STREAM\nSIZE\nEnd"
 		if got := c.want("FEAT", 211).Text(); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}

@@ -79,7 +79,7 @@ func (v *seen) end(t *transfer) {
 }
 
 func (v *seen) addLocked(t *transfer) {
-	if t.verb == "STOR" || t.verb == "APPE" {
+	if t.upload {
 		v.received += t.moved.Load()
 	} else {
 		v.sent += t.moved.Load()
@@ -107,7 +107,7 @@ func (s *session) snapshot() Session {
 	}
 	if t := v.transfer; t != nil {
 		info.Path = t.path
-		if t.verb == "STOR" || t.verb == "APPE" {
+		if t.upload {
 			info.Received += t.moved.Load()
 		} else {
 			info.Sent += t.moved.Load()

@@ -100,6 +100,7 @@ type protection struct {
 	foreign atomic.Bool // a data connection offered a ticket, and not of this session
 	warned  atomic.Bool
 	version uint16
+	name    string            // of the server, that the client asked for
 	client  *x509.Certificate // verified; nil if it showed none
 
 	pbsz    bool // PBSZ was sent, so that PROT may come
@@ -150,7 +151,7 @@ func (s *session) startTLS() bool {
 		return false
 	}
 	state := conn.ConnectionState()
-	p.version = state.Version
+	p.version, p.name = state.Version, state.ServerName
 	if len(state.VerifiedChains) > 0 {
 		p.client = state.PeerCertificates[0]
 	}
@@ -184,9 +185,13 @@ func (s *session) handleAUTH(arg string) {
 		s.reply(ftp.CodeUnavailable, "Nothing may follow AUTH before TLS has begun, closing the connection")
 		s.quit = true
 	default:
+		host, name := s.host, s.hostName
 		s.reset()
 		s.reply(ftp.CodeSecurityOK, "Begin TLS now")
 		if s.startTLS() {
+			if s.tls.name == "" || strings.EqualFold(s.tls.name, name) {
+				s.host, s.hostName = host, name // HOST may come before AUTH (RFC 7151 section 3)
+			}
 			// The old words SSL and TLS-P stand for a protected data channel, too.
 			s.tls.private = s.srv.TLS.Data != DataRefuse && (mechanism == "SSL" || mechanism == "TLS-P")
 		}

@@ -2,6 +2,8 @@ package ftpserver
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"io"
 	"net"
@@ -28,6 +30,7 @@ type transfer struct {
 	verb, path string
 	kind       string // in the 150 reply
 	size       int64  // of what is to come, 0 unknown; in the 150 reply
+	opening    string // the 150 reply, if it is to be another
 	// work moves the bytes over conn, which is closed after it.
 	work func(t *transfer, conn net.Conn) error
 	// end, if set, is told how it went, when the data connection is closed. It
@@ -107,11 +110,7 @@ func (s *session) move(ctx context.Context, t *transfer, source dataSource) (ope
 		return false, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = netx.Reset(raw) }) // wakes work; the context has the cause
-	text := "Opening " + t.kind + " data connection for " + strconv.Quote(t.path)
-	if t.size > 0 {
-		text += " (" + strconv.FormatInt(t.size, 10) + " bytes)"
-	}
-	s.reply(ftp.CodeDataOpen, text) // some clients begin TLS only when they have read it
+	s.reply(ftp.CodeDataOpen, t.openingText())                     // some clients begin TLS only when they have read it
 	conn, err := s.carry(ctx, t, raw)
 	if !stop() && err == nil {
 		err = context.Cause(ctx) // cut in the last moment
@@ -124,6 +123,17 @@ func (s *session) move(ctx context.Context, t *transfer, source dataSource) (ope
 		err = nil // everything has come; whether our close_notify arrives is the client's matter
 	}
 	return true, err
+}
+
+func (t *transfer) openingText() string {
+	if t.opening != "" {
+		return t.opening
+	}
+	text := "Opening " + t.kind + " data connection for " + strconv.Quote(t.path)
+	if t.size > 0 {
+		text += " (" + strconv.FormatInt(t.size, 10) + " bytes)"
+	}
+	return text
 }
 
 // carry does the work of t over raw, or over TLS on it, and returns what is to
@@ -188,10 +198,8 @@ func describe(err error, t *transfer) error {
 // report tells whoever wants to know of a file transfer.
 func (s *session) report(t *transfer, took time.Duration, err error) {
 	s.seen.end(t)
-	switch t.verb {
-	case "RETR", "STOR", "APPE":
-	default:
-		return
+	if t.verb != "RETR" && !t.upload {
+		return // a listing
 	}
 	account := s.seen.account()
 	s.log.Info("transfer", "verb", t.verb, "path", t.path, "bytes", t.moved.Load(), "took", took, "ok", err == nil)
@@ -304,6 +312,19 @@ func (s *session) handleAPPE(arg string) {
 	s.upload("APPE", arg, 0, func(name string) (Upload, error) { return s.account.Tree.Resume(name, -1) })
 }
 
+// handleSTOU makes a name, which RFC 1123 section 4.1.2.9 has stand in the 150
+// reply, in that form. A name that the client gives is its beginning.
+func (s *session) handleSTOU(arg string) {
+	s.takeRestart()
+	if arg == "" {
+		arg = "upload"
+	}
+	var unique [8]byte
+	_, _ = rand.Read(unique[:]) // never fails, by its contract
+	arg += "." + hex.EncodeToString(unique[:])
+	s.upload("STOU", arg, 0, func(name string) (Upload, error) { return s.account.Tree.Create(name) })
+}
+
 func (s *session) upload(verb, arg string, offset int64, open func(name string) (Upload, error)) {
 	name, ok := s.path(arg)
 	if !ok || !s.restartable(offset) {
@@ -318,7 +339,14 @@ func (s *session) upload(verb, arg string, offset int64, open func(name string) 
 		s.fail(err)
 		return
 	}
+	if err := s.masked(name, u); err != nil {
+		s.fail(errors.Join(err, u.Abort()))
+		return
+	}
 	t := &transfer{verb: verb, path: name, kind: "BINARY", upload: true}
+	if verb == "STOU" {
+		t.opening = "FILE: " + name
+	}
 	t.work = func(t *transfer, conn net.Conn) error { return t.receiveFile(conn, u.File()) }
 	if s.ascii {
 		t.kind = "ASCII"

@@ -33,6 +33,9 @@ type Tree interface {
 	Remove(name string) error // a file, never a folder
 	Rename(oldname, newname string) error
 	SetTime(name string, modified time.Time) error
+	SetMode(name string, mode fs.FileMode) error // the permissions alone
+	// Free returns how many bytes there is room for in the folder name.
+	Free(name string) (uint64, error)
 }
 
 // Dir is a folder being listed.
@@ -61,6 +64,7 @@ type Login struct {
 	Password secret.Text
 	Peer     netip.AddrPort // the client's end of the control connection
 	Local    netip.AddrPort // ours
+	Host     string         // as HOST chose it; empty without
 	TLS      bool           // the control connection is protected
 	// Certificate is the client's, verified; nil if it showed none.
 	Certificate *x509.Certificate

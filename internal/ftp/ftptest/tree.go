@@ -37,6 +37,8 @@ func TestTree(t *testing.T, newTree func(t *testing.T) ftpserver.Tree) {
 		"names":     testNames,
 		"list":      testList,
 		"time":      testTime,
+		"mode":      testMode,
+		"free":      testFree,
 		"concurred": testConcurred,
 	} {
 		t.Run(name, func(t *testing.T) { story(&treeTest{T: t, tree: newTree(t)}) })
@@ -376,6 +378,40 @@ func testTime(t *treeTest) {
 		t.Errorf("time: got %s, want %s", info.ModTime(), want)
 	}
 	t.kind(t.tree.SetTime("/none", want), fault.NotFound)
+}
+
+func testMode(t *treeTest) {
+	t.put("/a", "x")
+	err := t.tree.SetMode("/a", 0o604)
+	if runtime.GOOS == "windows" {
+		t.kind(err, fault.Unsupported)
+		return
+	}
+	t.must(err)
+	info, err := t.tree.Stat("/a")
+	t.must(err)
+	if info.Mode().Perm() != 0o604 {
+		t.Errorf("mode: got %v, want 0604", info.Mode())
+	}
+	t.must(t.tree.SetMode("/a", 0o4755)) // the permissions alone
+	if info, err = t.tree.Stat("/a"); err != nil || info.Mode() != 0o755 {
+		t.Errorf("mode: got %v, %v, want 0755", info.Mode(), err)
+	}
+	t.kind(t.tree.SetMode("/none", 0o600), fault.NotFound)
+	t.kind(t.tree.SetMode("/", 0o600), fault.Denied)
+}
+
+func testFree(t *treeTest) {
+	n, err := t.tree.Free("/")
+	if fault.KindOf(err) == fault.Unsupported {
+		return
+	}
+	t.must(err)
+	if n == 0 {
+		t.Error("free: got 0 bytes")
+	}
+	_, err = t.tree.Free("/none")
+	t.kind(err, fault.NotFound)
 }
 
 // testConcurred has two uploads of one name at once: each is whole, the later
