@@ -54,8 +54,8 @@ func TestKills(t *testing.T) {
 			t.Errorf("no life ended at %s", missing)
 		}
 	}
-	sum.write(t, "kills", sum.table())
-	sum.write(t, "arrows", sum.arrowTable())
+	writeTable(t, "kills", sum.table())
+	writeTable(t, "arrows", sum.arrowTable())
 }
 
 // killRun carries out a plan and says what became of its files.
@@ -88,7 +88,7 @@ func killRun(t *testing.T, p *plan, at places) result {
 	}
 	r.put(p.waves[len(p.ends)])
 	fmt.Fprintf(&r.said, "--- last life\n")
-	r.finish(w, &res)
+	r.finish(w, &res, nil)
 	res.took = time.Since(began)
 	if len(res.faults) > 0 || t.Failed() {
 		t.Errorf("%s\n%s\nsource %s, ends %v\nagain: %s\n%s", p.cell, strings.Join(res.faults, "\n"), p.source, p.ends, again(t, p.seed, 1), r.said.String())
@@ -97,8 +97,9 @@ func killRun(t *testing.T, p *plan, at places) result {
 }
 
 // finish lets the program carry what is left, holds the outcome to what was put at
-// the source, and shows that one more life finds nothing to do.
-func (r *rig) finish(w *watch, res *result) {
+// the source, and shows that one more life finds nothing to do. Names in present had
+// arrived before the watch began.
+func (r *rig) finish(w *watch, res *result, present map[string]int) {
 	r.t.Helper()
 	l := r.start(end{})
 	r.until("everything is carried", l.settled)
@@ -106,7 +107,7 @@ func (r *rig) finish(w *watch, res *result) {
 	l.stop()
 	l = r.start(end{})
 	r.poll()
-	present, err := r.transfers(false)
+	open, err := r.transfers(false)
 	if err != nil {
 		r.t.Error(err)
 	}
@@ -117,10 +118,13 @@ func (r *rig) finish(w *watch, res *result) {
 	l.stop()
 	w.flush(r.t)
 	arrivals, faults := w.counted()
+	for name, n := range present {
+		arrivals[name] += n
+	}
 	res.faults = append(res.faults, faults...)
 	res.checkSink(r.dst, r.sum, arrivals)
 	res.checkSource(r.src, r.p.after, r.sum)
-	res.checkJournal(r.sum, present, past)
+	res.checkJournal(r.sum, open, past)
 }
 
 // again is the command that repeats a run.

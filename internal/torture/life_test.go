@@ -5,6 +5,7 @@ package torture_test
 import (
 	"bufio"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -100,6 +101,27 @@ func (l *life) await(e end, w *watch) bool {
 		l.r.t.Errorf("the program ended by itself: %v", l.err)
 		return false
 	}
+}
+
+// freeze stops every thread of the program where it is. One that waits for the disk
+// stops when it has its answer.
+func (l *life) freeze() {
+	l.r.t.Helper()
+	_ = l.cmd.Process.Signal(syscall.SIGSTOP) // if it has ended, nothing is there to stop
+	l.r.until("the program stands still", func() (bool, error) {
+		stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", l.cmd.Process.Pid))
+		for _, name := range stats {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				return false, err
+			}
+			// pid (name) state ...; the name may have anything in it
+			if _, rest, _ := strings.Cut(string(text), ") "); !strings.HasPrefix(rest, "T") {
+				return false, fmt.Errorf("a thread is %.1q", rest)
+			}
+		}
+		return true, err
+	})
 }
 
 // kill ends the life as nobody can refuse, and keeps what it said.

@@ -74,8 +74,8 @@ func (s *ledger) unpassed() (missing []string) {
 	return missing
 }
 
-// write puts a table into the page, if the tests are to write anew what they hold.
-func (s *ledger) write(t *testing.T, name, table string) {
+// writeTable puts a table into the page, if the tests are to write anew what they hold.
+func writeTable(t *testing.T, name, table string) {
 	t.Helper()
 	if !testkit.Updating() || t.Failed() {
 		return
