@@ -83,6 +83,7 @@ func newRig(t testing.TB, p *plan, at places) *rig {
 	}
 	sink := strings.TrimSuffix(ends["dst"], "}") + sinkDirectory + ", existing: fail}"
 	text := fmt.Sprintf(`state: %s
+journal: {min_free: 4} # the disks of power cuts are small
 flows:
   - name: torture
     concurrency: %d
