@@ -32,7 +32,7 @@ func BenchmarkDrain(b *testing.B) {
 	const files, rounds = 10_000, 3
 	// The server's files are in memory, since ext4 makes files many times slower
 	// where as many were deleted within the last minutes.
-	home, err := os.MkdirTemp("/dev/shm", "sallyport-drain-")
+	home, err := os.MkdirTemp("/dev/shm", "sallyport-drain-") //nolint:usetesting // b.TempDir is on disk
 	testkit.Need(b, err == nil, "/dev/shm", "mount a tmpfs there")
 	b.Cleanup(func() {
 		if err := os.RemoveAll(home); err != nil {

@@ -126,7 +126,7 @@ func (s *session) siteIDLE(arg string) {
 		return
 	}
 	n, err := strconv.ParseUint(arg, 10, 31)
-	idle := time.Duration(n) * time.Second //nolint:gosec // 31 bits
+	idle := time.Duration(n) * time.Second
 	if err != nil || idle < min(minIdle, most) || idle > most {
 		s.reply(ftp.CodeBadArgument, "Want seconds, for a time from "+min(minIdle, most).String()+" to "+most.String())
 		return
