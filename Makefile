@@ -40,6 +40,15 @@ torture: ## kill the program and cut its power while it carries files
 		-torture.runs $(RUNS) -torture.cuts $(CUTS) -torture.seed $(SEED)
 	@grep '^|' docs/reference/torture.md
 
+# How many transfers make cuts cuts, of each direction, with each server, by each means.
+TRANSFERS ?= 50
+
+.PHONY: cuts
+cuts: ## cut transfers through a tunnel, and ask client and server what they saw
+	@GOTESTFLAGS="-count=1 -timeout 1h -parallel 8" sh scripts/test.sh ./internal/e2e -run '^TestCuts$$' -update \
+		-e2e.cuts $(TRANSFERS) -e2e.seed $(SEED)
+	@grep '^|' docs/reference/cuts.md
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	@for dir in $$(grep -rl --include=*_test.go '^func Fuzz' internal | xargs -n 1 dirname | sort -u); do \

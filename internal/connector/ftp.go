@@ -25,11 +25,12 @@ func (c *Connector) newPinholeTable() *pinholes {
 }
 
 // watch puts a watcher on a control connection, whose announcements open pinholes
-// to the server's own address and from the address it is known under there.
-func (c *Connector) watch(d *dialled, log *slog.Logger) *watchedConn {
+// to the server's own address and from the address it is known under there. What is
+// opened through them belongs to s.
+func (c *Connector) watch(d *dialled, s *sitting, log *slog.Logger) *watchedConn {
 	to := addrPort(d.conn.RemoteAddr()).Addr()
 	hole := pinhole{
-		principal: d.o.Principal, mapping: tunnel.MappingText(d.rule.Mapping), virtual: tunnel.CanonicalHost(d.rule.Host),
+		principal: d.o.Principal, mapping: tunnel.MappingText(d.rule.Mapping), virtual: tunnel.CanonicalHost(d.rule.Host), of: s,
 		local: addrPort(d.conn.LocalAddr()).Addr(),
 	}
 	// Our own id, not the stream's: a gateway chooses that one.
@@ -61,7 +62,7 @@ func (c *Connector) openPinhole(ctx context.Context, o frame.Open) (*dialled, er
 		return nil, fault.As(err, "connect to data port %d of %s", p.port, p.mapping).
 			WithHint("the server announced it and does not take the connection: does its firewall let the connector in on its passive ports?")
 	}
-	return &dialled{c: c, conn: conn, o: o}, nil
+	return &dialled{c: c, conn: conn, o: o, of: p.of}, nil
 }
 
 // couldAnnounce reports whether host could stand for a server that is watched: an

@@ -31,6 +31,7 @@ type pinhole struct {
 	advertised netip.Addr     // in the 227: matched, never dialled; not valid after a 229
 	target     netip.AddrPort // the peer of the control connection, and the port
 	local      netip.Addr     // the control connection's own address: servers compare
+	of         *sitting       // the control connection, for what is opened
 }
 
 // pinholes is the one table of what servers have announced. A control session has

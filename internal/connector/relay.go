@@ -15,7 +15,8 @@ import (
 )
 
 // farewell is how long a control connection outlives its link. Its data
-// connections are reset at once; a server that may say 426 first drops the part.
+// connections are reset at once, whatever link they use; a server that may say 426
+// first drops the part.
 const farewell = 5 * time.Second
 
 // dialled is a connection to an internal host that a stream is about to be joined to.
@@ -23,7 +24,8 @@ type dialled struct {
 	c    *Connector
 	conn net.Conn
 	o    frame.Open
-	rule rule // zero through a pinhole
+	rule rule     // zero through a pinhole
+	of   *sitting // that the pinhole belongs to; nil without one
 }
 
 // relay joins the two until both directions have ended, and closes both. No
@@ -32,7 +34,12 @@ func (d *dialled) relay(st *tunnel.Stream, log *slog.Logger) error {
 	out := &outer{Stream: st}
 	in := d.conn
 	if d.rule.Protocol == "ftp" {
-		in = &control{watchedConn: d.c.watch(d, log), out: out}
+		s := &sitting{}
+		in = &control{watchedConn: d.c.watch(d, s, log), out: out, data: s}
+	}
+	if d.of != nil {
+		// Before the link is used again, or a late cut would meet somebody else.
+		defer d.of.join(d, st.Cut)()
 	}
 	_, err := netx.Relay(context.Background(), out, in, 0)
 	return err
@@ -68,13 +75,15 @@ func (o *outer) Reset() error { return o.ResetWith(frame.CodePeer) }
 // control is a watched control connection at the end of a relay.
 type control struct {
 	*watchedConn
-	out *outer
+	out  *outer
+	data *sitting
 }
 
 // Reset cuts the connection, after a farewell if it is the link that was lost.
 func (c *control) Reset() error {
 	c.w.Close()
 	if c.out.lost.Load() {
+		c.data.lose()
 		conn := c.watchedConn.Conn
 		if conn.SetReadDeadline(time.Now().Add(farewell)) == nil {
 			_, _ = io.Copy(io.Discard, conn) // what the server says has no reader any more; its end or the deadline ends this

@@ -78,6 +78,9 @@ func (s *session) serveStream(link *tunnel.Link, o frame.Open) (again bool, err 
 		log.Info("stream refused", "error", err, "hint", fault.HintOf(err))
 		return true, link.Refuse(err)
 	}
+	// From here on, not from the first byte: a server that has the connection and sees
+	// it end takes that for an empty file.
+	netx.Guard(d.conn)
 	st, err := link.Grant(o)
 	if err != nil {
 		return false, errors.Join(err, netx.Reset(d.conn))

@@ -20,6 +20,7 @@ import (
 	"sallyport.dev/internal/fault"
 	"sallyport.dev/internal/memnet"
 	"sallyport.dev/internal/testkit"
+	"sallyport.dev/internal/tunnel"
 )
 
 // ftpServer speaks as much FTP as data connections need. What a client stores is
@@ -355,4 +356,49 @@ func TestLostLinkInAnUpload(t *testing.T) {
 	}
 	c.Close()
 	d.Close()
+}
+
+// TestLostControlLinkInAnUpload: the control connection's link is lost, as when it
+// is found dead first, and that of the data connection is not. The data connection
+// is reset while the server has still a control connection to answer on.
+func TestLostControlLinkInAnUpload(t *testing.T) {
+	testkit.NoLeaks(t)
+	r := newTCPRig(t)
+	s := ftpRig(t, r, "127.0.0.1")
+	c := ftpDial(t, r, "user:a")
+	port := c.port("EPSV")
+	c.do("150", "STOR file")
+	d := r.mustDialAs("user:a", fmt.Sprintf("ftp-erp:%d", port))
+	if _, err := d.Write(make([]byte, 100000)); err != nil {
+		t.Fatal(err)
+	}
+	c.lose()
+	r.await("reset", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.ends) == 1 })
+	s.mu.Lock()
+	if err := s.ends[0]; !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the upload ended with %v, want ECONNRESET", err)
+	}
+	if len(s.bye) != 0 {
+		t.Error("the control connection ended first")
+	}
+	if s.stored != nil {
+		t.Error("the part was stored as a whole file")
+	}
+	s.mu.Unlock()
+	if _, err := io.Copy(io.Discard, d); err == nil {
+		t.Error("the client saw a clean end of its data connection")
+	}
+	r.await("control reset", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.bye) == 1 })
+	c.Close()
+	d.Close()
+}
+
+// lose cuts the link under the control connection, and no other.
+func (c *ftpControl) lose() {
+	c.t.Helper()
+	st, ok := c.Conn.(*tunnel.Stream)
+	if !ok {
+		c.t.Fatalf("%T is no stream", c.Conn)
+	}
+	st.Cut()
 }

@@ -11,15 +11,16 @@ import (
 	"sallyport.dev/internal/testkit"
 )
 
-// TestVsftpdDropsACutUpload: the links die in the middle of uploads to Debian's
-// vsftpd. It must never take one for whole, and must have the time to drop the part.
+// TestVsftpdDropsACutUpload: the links, or that of the control connection alone, die
+// in the middle of uploads to Debian's vsftpd. It must never take one for whole, and
+// must have the time to drop the part.
 func TestVsftpdDropsACutUpload(t *testing.T) {
 	testkit.NeedRoot(t)
 	srv := testkit.Vsftpd(t, testkit.VsftpdOptions{Extra: map[string]string{"delete_failed_uploads": "YES"}})
 	testkit.NoLeaks(t)
 	r := newTCPRig(t)
 	r.connect("plant1", connector.Mapping{Virtual: "ftp-erp:21", Internal: srv.Addr, Protocol: "ftp"})
-	const cuts = 5
+	const cuts = 6
 	for i := range cuts {
 		var c *ftpControl
 		r.await("back", func() bool {
@@ -46,7 +47,11 @@ func TestVsftpdDropsACutUpload(t *testing.T) {
 		}
 		part := filepath.Join(srv.Home, fmt.Sprintf("part-%d", i))
 		r.await("being stored", func() bool { fi, err := os.Stat(part); return err == nil && fi.Size() > 0 })
-		r.cutLinks()
+		if i%2 == 0 {
+			r.cutLinks()
+		} else {
+			c.lose()
+		}
 		r.await("dropped", func() bool { _, err := os.Stat(part); return os.IsNotExist(err) })
 		d.Close()
 		c.Close()

@@ -110,8 +110,14 @@ func (l *Link) Close() {
 // Stalled reports whether a stream's link is dead although nobody has said so:
 // bytes unacknowledged and no answer from the other kernel for longer than a
 // ping may take. TCP_USER_TIMEOUT cannot do this while a stream runs, because it
-// also ends a stream whose reader merely pauses.
+// also ends a stream whose reader merely pauses. A link that was aborted is not
+// stalled: that has been said.
 func (l *Link) Stalled() bool {
+	select {
+	case <-l.aborted:
+		return false
+	default:
+	}
 	return l.streaming.Load() && stalled(l.wire.Conn, PingEvery+PingAnswer)
 }
 
