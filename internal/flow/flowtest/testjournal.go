@@ -133,6 +133,9 @@ func journalClaim(t *testing.T, j flow.Journal) {
 	if c := claim(t, j, b); c[0].New || c[0].Transfer.Size != a.Size {
 		t.Errorf("second claim: got %+v, want the first one's record", c[0])
 	}
+	if out, err := j.Claim(t.Context(), nil); err != nil || len(out) != 0 {
+		t.Errorf("claim of nothing: got %v, %v", out, err)
+	}
 	if _, err := j.Get(t.Context(), "f.absent"); fault.KindOf(err) != fault.NotFound {
 		t.Errorf("Get of what is not there: got %v want not-found", err)
 	}
