@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sallyport.dev/internal/fault"
 	"sallyport.dev/internal/flow"
 	"sallyport.dev/internal/flow/flowtest"
 	"sallyport.dev/internal/flow/ftpio"
@@ -24,10 +25,9 @@ import (
 // many bytes of each. The server has done what was asked for, and its word on that is
 // lost, in whole or in part.
 type cutter struct {
-	dial  netx.DialFunc
-	addr  string
-	after int // bytes; zero is never
-	times int // connections
+	trouble
+	dial netx.DialFunc
+	addr string
 
 	mu   sync.Mutex // guards the following
 	made int
@@ -35,6 +35,9 @@ type cutter struct {
 }
 
 func (c *cutter) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if addr == c.addr && time.Now().Before(c.down) {
+		return nil, fault.New(fault.Unreachable, "connection refused")
+	}
 	nc, err := c.dial(ctx, network, addr)
 	if err != nil || addr != c.addr {
 		return nc, err
@@ -45,6 +48,13 @@ func (c *cutter) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 		return nc, nil
 	}
 	return &cutConn{Conn: nc, c: c, first: c.made == 1}, nil
+}
+
+// trouble is what a cutter makes.
+type trouble struct {
+	after int       // bytes; zero is never
+	times int       // connections
+	down  time.Time // nobody answers until then
 }
 
 type cutConn struct {
@@ -80,12 +90,21 @@ func (x *cutConn) Read(b []byte) (int, error) {
 // of the first.
 func lostReplyRun(t *testing.T, end string, after, times int, features []string) (read int) {
 	t.Helper()
+	return carryBetween(t, end, trouble{after: after, times: times}, features, func(flow.Status) {})
+}
+
+// carryBetween carries files from one awkward server to another in a bubble of fake
+// time, with trouble at one of them. Five seconds after the start
+// soon sees how it stands; fifteen minutes after the trouble everything must have
+// arrived.
+func carryBetween(t *testing.T, end string, what trouble, features []string, soon func(flow.Status)) (read int) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		n := &memnet.Network{}
 		files := map[string]string{"a.xml": "alpha", "b.xml": "", "c.xml": strings.Repeat("gamma", 5000)}
 		src := &ftptest.Awkward{Network: n, Files: files, Quirks: ftptest.Quirks{Features: features}}
 		dst := &ftptest.Awkward{Network: n, Quirks: ftptest.Quirks{Features: features}}
-		cut := &cutter{dial: n.Dial, after: after, times: times}
+		cut := &cutter{dial: n.Dial, trouble: what}
 		server := func(a *ftptest.Awkward, name string) ftpio.FTPServer {
 			addr := a.Start(t)
 			if name == end {
@@ -113,7 +132,11 @@ func lostReplyRun(t *testing.T, end string, after, times int, features []string)
 		cut.mu.Lock()
 		read = cut.read // by then everything has been said, if nothing was cut
 		cut.mu.Unlock()
-		<-time.After(10 * time.Minute)
+		soon(r.Snapshot()[0])
+		if !what.down.IsZero() {
+			<-time.After(time.Until(what.down)) // and as long again, for waits that double
+		}
+		<-time.After(15 * time.Minute)
 		s := r.Snapshot()[0]
 		cancel()
 		if err := <-ended; err != nil {
@@ -167,4 +190,26 @@ func TestEveryReplyLost(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestServerDownForTenMinutes: nobody answers at source or sink. With the retries
+// that flows have by default no file is given up, the status says what is wrong
+// meanwhile, and everything arrives once.
+func TestServerDownForTenMinutes(t *testing.T) {
+	bubbleBegins := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	down := trouble{down: bubbleBegins.Add(10 * time.Minute)}
+	t.Run("source", func(t *testing.T) {
+		carryBetween(t, "src", down, nil, func(s flow.Status) {
+			if fault.KindOf(s.PollError) != fault.Unreachable || s.FailedSince.IsZero() {
+				t.Errorf("status says %v since %v", s.PollError, s.FailedSince)
+			}
+		})
+	})
+	t.Run("sink", func(t *testing.T) {
+		carryBetween(t, "dst", down, nil, func(s flow.Status) {
+			if s.Open != 3 || s.Done != 0 {
+				t.Errorf("status says %+v want three files waiting", s)
+			}
+		})
+	})
 }
