@@ -5,7 +5,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,16 +18,7 @@ import (
 // TestFullDisk: a sink without room says so, keeps nothing half, and gets the file
 // once there is room.
 func TestFullDisk(t *testing.T) {
-	testkit.NeedRoot(t)
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
-		testkit.Need(t, false, "the right to mount a small file system", "run as root outside of a container that forbids it")
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Errorf("unmount: %v", err)
-		}
-	})
+	dir := testkit.SmallDisk(t, 1)
 	filler := filepath.Join(dir, "filler")
 	if err := os.WriteFile(filler, make([]byte, 900<<10), 0o600); err != nil {
 		t.Fatal(err)

@@ -17,22 +17,6 @@ import (
 	"sallyport.dev/internal/testkit"
 )
 
-// smallDisk mounts a disk of so many MiB.
-func smallDisk(t *testing.T, size int) string {
-	t.Helper()
-	testkit.NeedRoot(t)
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", size)); err != nil {
-		testkit.Need(t, false, "the right to mount a small file system", "run as root outside of a container that forbids it")
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Errorf("unmount: %v", err)
-		}
-	})
-	return dir
-}
-
 // fillUp takes all the room but some KiB, and returns how to give it back.
 func fillUp(t *testing.T, dir string, leave int64) (empty func()) {
 	t.Helper()
@@ -59,7 +43,7 @@ func fillUp(t *testing.T, dir string, leave int64) (empty func()) {
 // TestFloor: a journal whose disk is short of room claims nothing, says so, and
 // finishes what it has.
 func TestFloor(t *testing.T) {
-	dir := smallDisk(t, 64)
+	dir := testkit.SmallDisk(t, 64)
 	j, err := jetstream.Open(t.Context(), jetstream.Options{Dir: dir, MinFree: 16 << 20})
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +86,7 @@ func numbered(n int) flow.Transfer {
 // floor. What was acknowledged is there afterwards, nothing hangs, and the journal
 // works again by itself once there is room.
 func TestJournalOnAFullDisk(t *testing.T) {
-	dir := smallDisk(t, 16)
+	dir := testkit.SmallDisk(t, 16)
 	testkit.NoLeaks(t)
 	open := func() *jetstream.Journal {
 		j, err := jetstream.Open(t.Context(), jetstream.Options{Dir: dir, MinFree: -1})
@@ -169,7 +153,7 @@ func TestJournalOnAFullDisk(t *testing.T) {
 // TestFlowOverAFullDisk: the disk under a journal fills up while a flow is at work.
 // It stands still, and carries everything once there is room.
 func TestFlowOverAFullDisk(t *testing.T) {
-	dir := smallDisk(t, 16)
+	dir := testkit.SmallDisk(t, 16)
 	j, err := jetstream.Open(t.Context(), jetstream.Options{Dir: dir, MinFree: -1})
 	if err != nil {
 		t.Fatal(err)
