@@ -4,7 +4,7 @@
 #
 # The servers' packages conflict with one another and start themselves when
 # installed, so they are downloaded and unpacked, never installed. Libraries that
-# this machine lacks are unpacked beside them; curl and lftp are fetched only
+# this machine lacks are unpacked beside them; clients are fetched only
 # where the machine has none. Needs Debian or a child of it; needs root (or sudo
 # without a password) only where apt's package lists were never downloaded.
 #
@@ -12,7 +12,7 @@
 set -eu
 
 servers="vsftpd proftpd-core proftpd-mod-crypto pure-ftpd pure-ftpd-common"
-tools="lftp curl"
+tools="lftp curl ncftp tnftp inetutils-ftp"
 
 top=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 dir=${1:-$top/.peers}

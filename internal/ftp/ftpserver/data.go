@@ -78,7 +78,7 @@ func (s *session) setActive(verb string, ap netip.AddrPort) {
 		s.reply(ftp.CodeBadSequence, verb+" is off after EPSV ALL; use EPSV")
 	case ap.Addr().Is4() != peer.Is4():
 		s.reply(ftp.CodeBadProtocol, "The control connection speaks another protocol, use ("+s.family()+")")
-	case ap.Addr() != peer.WithZone(""):
+	case ap.Addr() != peer.WithZone("") && !ap.Addr().IsUnspecified(): // lftp says "::" and means itself
 		s.reply(ftp.CodeBadParameter, "Data connections go to "+peer.String()+" only, where you come from; behind a NAT use EPSV or PASV")
 	case ap.Port() < minPort:
 		s.reply(ftp.CodeBadParameter, "Data connections go to ports from 1024 to 65535 only")

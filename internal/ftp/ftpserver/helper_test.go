@@ -20,6 +20,7 @@ import (
 	"sallyport.dev/internal/memnet"
 	"sallyport.dev/internal/netx"
 	"sallyport.dev/internal/secret"
+	"sallyport.dev/internal/testkit"
 )
 
 // Both are introduced to each other by whoever runs a site.
@@ -81,6 +82,18 @@ func newSite(t testing.TB, n *memnet.Network, change func(*ftpserver.Server)) *s
 	l, err := s.net.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	s.serve(l)
+	return s
+}
+
+// newSiteAt is newSite on an address of loopback.
+func newSiteAt(t testing.TB, host string, change func(*ftpserver.Server)) *site {
+	t.Helper()
+	s := newSite(t, nil, change)
+	l, err := s.net.Listen(context.Background(), "tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		testkit.Need(t, false, "the address "+host, "switch IPv6 on")
 	}
 	s.serve(l)
 	return s

@@ -361,6 +361,24 @@ func TestClientCertificate(t *testing.T) {
 	}
 }
 
+// TestClearUnderPROT: a client that says PROT P and sends in the clear, as curl up
+// to 7.88 does in active mode, is refused.
+func TestClearUnderPROT(t *testing.T) {
+	eachVersion(t, ftpserver.TLS{Resumption: ftpserver.ResumptionWarn}, func(t *testing.T, s *site, conf *tls.Config) {
+		c := s.loginTLS(conf)
+		data := c.rawEPSV()
+		c.want("STOR f", 150)
+		if _, err := io.WriteString(data, "in the clear"); err != nil {
+			t.Fatal(err)
+		}
+		_ = data.Close()
+		c.want("", 426)
+		if got := s.names(""); got != "" {
+			t.Errorf("left: %q", got)
+		}
+	})
+}
+
 // TestTLSCut: a download that is cut never looks whole.
 func TestTLSCut(t *testing.T) {
 	eachVersion(t, ftpserver.TLS{}, func(t *testing.T, s *site, conf *tls.Config) {
