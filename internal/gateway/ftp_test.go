@@ -394,11 +394,11 @@ func TestLostControlLinkInAnUpload(t *testing.T) {
 }
 
 // lose cuts the link under the control connection, and no other.
-func (c *ftpControl) lose() {
-	c.t.Helper()
-	st, ok := c.Conn.(*tunnel.Stream)
+func (f *ftpControl) lose() {
+	f.t.Helper()
+	st, ok := f.Conn.(*tunnel.Stream)
 	if !ok {
-		c.t.Fatalf("%T is no stream", c.Conn)
+		f.t.Fatalf("%T is no stream", f.Conn)
 	}
 	st.Cut()
 }
