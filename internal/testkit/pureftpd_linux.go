@@ -12,8 +12,8 @@ import (
 )
 
 // Pureftpd starts Debian's Pure-FTPd with a virtual user. It asks for no session
-// resumption, knows no implicit TLS, and keeps uploads under a hidden name until
-// they are whole. Extra are its options ("-C": "1000").
+// resumption and knows no implicit TLS. With the option -0 alone it keeps uploads under
+// a hidden name until they end. Extra are its options ("-C": "1000").
 func Pureftpd(t testing.TB, opts PureftpdOptions) *FTPServer {
 	t.Helper()
 	b := newBench(t, "pureftpd", opts)
