@@ -70,15 +70,22 @@ func (l *life) await(e end, w *watch) bool {
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	begun0, arrived0, _ := w.state()
+	var rewritten <-chan struct{}
+	if e.kind == atRewrite {
+		rewritten = l.r.rewrites(l.ended)
+	}
 	for waiting := e.arrow != "" || e.kind != atStart; waiting; {
 		begun, arrived, changed := w.state()
 		if e.arrow != "" {
 			changed = nil // its own word is waited for
-		} else if e.kind == atBeginning && begun-begun0 >= e.count || e.kind == atArrival && arrived-arrived0 >= e.count {
+		} else if e.kind == atBeginning && begun-begun0 >= e.count || e.kind >= atArrival && arrived-arrived0 >= e.count {
 			break
 		}
 		select {
 		case <-changed:
+		case <-rewritten:
+			l.r.rewrote = true
+			return true
 		case arrow := <-l.halted:
 			if arrow != e.arrow {
 				l.r.t.Errorf("halted at %q, asked for %q", arrow, e.arrow)

@@ -33,6 +33,7 @@ type plan struct {
 	source string     // ftp or local
 	ends   []end      // one life of the program after the other, each ended by force
 	waves  [][]sample // the files that come with each life, the last one's after all
+	every  time.Duration
 }
 
 // sample is a file to be carried.
@@ -59,6 +60,7 @@ const (
 	atStart     kind = iota // from the start of the process
 	atBeginning             // from the count-th temporary file at the sink
 	atArrival               // from the count-th file that got its final name
+	atRewrite               // the same, or from a rewrite of a journal's file if that comes first
 )
 
 // String says when a life is ended.
@@ -74,6 +76,8 @@ func (e end) String() string {
 		s += fmt.Sprintf("temporary file %d", e.count)
 	case atArrival:
 		s += fmt.Sprintf("arrival %d", e.count)
+	case atRewrite:
+		s += fmt.Sprintf("a rewrite in the journal, at the latest arrival %d", e.count)
 	}
 	if e.stop {
 		s += ", while it stops"
@@ -88,7 +92,7 @@ var afters = []string{"delete", "move", "keep"}
 // its arrows in turn, so that seven runs pass them all.
 func newPlan(seed uint64) *plan {
 	turn := seed / 3
-	p := &plan{seed: seed, cell: cell{
+	p := &plan{seed: seed, every: 100 * time.Millisecond, cell: cell{
 		after:       afters[seed%3],
 		sink:        [2]string{"local", "ftp"}[turn&1],
 		concurrency: [2]int{1, 8}[turn>>1&1],

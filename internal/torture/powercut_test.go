@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"sallyport.dev/internal/testkit"
 )
 
@@ -25,30 +27,71 @@ const cutsInRun = 2
 type cutPlan struct {
 	*plan
 	together bool // journal and files are on one disk
+	many     bool // small files, so many that the journal rewrites its own files meanwhile
 }
+
+// manyFiles is how many small files make a journal tidy up, at two kilobytes each.
+const manyFiles = 2400
 
 func (p cutPlan) String() string {
 	disks := "two-disks"
 	if p.together {
 		disks = "one-disk"
 	}
+	if p.many {
+		disks += "-many"
+	}
 	return fmt.Sprintf("%s-from-%s-%d-%s", p.after, p.source, p.concurrency, disks)
 }
 
 // newCutPlan makes the plan of a seed. Twelve neighbouring seeds go round what is
-// done to the source, what it is, and where the journal is. The sink is a folder: a
-// server on the network fails by itself, and knows alone what it keeps.
+// done to the source, what it is, and where the journal is; every fourth has many
+// files. The sink is a folder: a server on the network fails by itself, and knows
+// alone what it keeps.
 func newCutPlan(seed uint64, cuts int) cutPlan {
-	p := &plan{seed: seed, cell: cell{after: afters[seed%3], sink: "local", concurrency: [2]int{1, 8}[seed>>2&1]}}
+	p := &plan{seed: seed, every: 100 * time.Millisecond, cell: cell{after: afters[seed%3], sink: "local", concurrency: [2]int{1, 8}[seed>>2&1]}}
 	p.source = [2]string{"local", "ftp"}[seed&1]
 	rng := rand.New(rand.NewPCG(seed, 0x637574)) //nolint:gosec // a seed that can be repeated
-	for range cuts {
-		e := randomEnd(rng)
-		e.stop = false
+	many, files := seed/3%4 == 3, filesInRun
+	if many {
+		files = manyFiles
+		p.every, p.concurrency = time.Second, 8
+		p.waves = smallWaves(rng, files, cuts+1)
+	} else {
+		p.waves = waves(rng, files, cuts+1)
+	}
+	for i := range cuts {
+		// Anywhere in the life's work, seldom at its start: what is at stake are files
+		// that have arrived.
+		e := end{kind: atArrival, count: 1 + rng.IntN(len(p.waves[i])), later: upTo(rng, 5*time.Millisecond)}
+		switch n := rng.IntN(8); {
+		case many && i == 1: // in the longest life
+			e = end{kind: atRewrite, count: len(p.waves[i])}
+		case n == 0:
+			e = end{kind: atStart, later: upTo(rng, 150*time.Millisecond)}
+		case n < 3:
+			e.kind = atBeginning
+		}
 		p.ends = append(p.ends, e)
 	}
-	p.waves = waves(rng, filesInRun, cuts+1)
-	return cutPlan{p, seed>>1&1 == 1}
+	return cutPlan{p, seed>>1&1 == 1, many}
+}
+
+// smallWaves makes files of a few bytes and shares them out, most into the second
+// wave.
+func smallWaves(rng *rand.Rand, files, n int) [][]sample {
+	out := make([][]sample, n)
+	for i := range files {
+		w := 0
+		if i >= files/6 {
+			w = min(1, n-1)
+		}
+		if i >= files-50 {
+			w = n - 1
+		}
+		out[w] = append(out[w], sample{fmt.Sprintf("f%04d.dat", i), fmt.Appendf(nil, "%d %d", i, rng.Uint64())})
+	}
+	return out
 }
 
 // TestPowerCuts carries files while the power of the disks fails that the journal,
@@ -72,8 +115,8 @@ func TestPowerCuts(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("seeds from %d\n%s", *first, sum.table())
 	all := sum.all()
+	t.Logf("seeds from %d, %d cuts just after a rewrite in the journal\n%s", *first, all.rewrites, sum.table())
 	if all.forgotten*2 <= all.kills {
 		t.Errorf("what was not synced was lost in %d of %d cuts: they are no power cuts", all.forgotten, all.kills)
 	}
@@ -100,6 +143,9 @@ func cutRun(t *testing.T, p cutPlan, at places) cutResult {
 			break
 		}
 		res.kills++
+	}
+	if r.rewrote {
+		res.rewrites++
 	}
 	r.putSynced(p.waves[len(p.ends)])
 	fmt.Fprintf(&r.said, "--- last life\n")
@@ -192,6 +238,44 @@ func (r *rig) afterCut(w *watch, present map[string]int, res *cutResult) {
 	}
 }
 
+// rewrites returns what closes when the program replaces one of the files that its
+// journal's records are in by a smaller one: until that is synced, what was synced
+// long ago is in a file that is not. It gives up when ended closes.
+func (r *rig) rewrites(ended <-chan struct{}) <-chan struct{} {
+	r.t.Helper()
+	dir := filepath.Join(r.state, "journal/jetstream/$G/streams/KV_transfers/msgs")
+	r.until("the journal has its files", func() (bool, error) {
+		_, err := os.Stat(dir)
+		return err == nil, err
+	})
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		r.t.Fatalf("watch the journal: %v", err)
+	}
+	f := os.NewFile(uintptr(fd), "inotify")
+	if _, err := unix.InotifyAddWatch(fd, dir, unix.IN_MOVED_TO); err != nil {
+		r.t.Fatalf("watch the journal: %v", err)
+	}
+	done, over := make(chan struct{}), make(chan struct{})
+	go func() { // ends with the life
+		defer close(over)
+		buf := make([]byte, 4096)
+		for {
+			n, err := f.Read(buf)
+			if err != nil {
+				return // closed
+			}
+			if bytes.Contains(buf[:n], []byte(".blk\x00")) {
+				close(done)
+				return
+			}
+		}
+	}()
+	r.t.Cleanup(func() { <-over })
+	go func() { <-ended; _ = f.Close() }() // its second end is an error that nobody needs
+	return done
+}
+
 // putSynced is put for a source that the next power cut must not take back.
 func (r *rig) putSynced(files []sample) {
 	r.t.Helper()
@@ -207,6 +291,7 @@ type cutResult struct {
 	plan      cutPlan
 	gone      int // files that were gone at the source when the power was back
 	forgotten int // cuts that lost a file that was not synced
+	rewrites  int // cuts just when the journal had rewritten one of its files
 }
 
 // cutLedger sums results. Its zero value is ready to use.
@@ -224,7 +309,7 @@ func (s *cutLedger) add(r cutResult) {
 func (c *cutResult) sum(r cutResult) {
 	c.runs, c.kills, c.files, c.took = c.runs+r.runs, c.kills+r.kills, c.files+r.files, c.took+r.took
 	c.lost, c.twice, c.truncated = c.lost+r.lost, c.twice+r.twice, c.truncated+r.truncated
-	c.gone, c.forgotten = c.gone+r.gone, c.forgotten+r.forgotten
+	c.gone, c.forgotten, c.rewrites = c.gone+r.gone, c.forgotten+r.forgotten, c.rewrites+r.rewrites
 }
 
 func (s *cutLedger) all() (c cutResult) {

@@ -34,7 +34,8 @@ type engine struct {
 }
 
 // startEngine starts a server over dir, connects to it, sees to its streams and
-// syncs what is there.
+// syncs what is there. Before that, blocks are restored whose replacement may not
+// have reached the disk.
 func startEngine(ctx context.Context, dir string, log *slog.Logger) (_ *engine, err error) {
 	e := &engine{broken: make(chan struct{})}
 	defer func() {
@@ -42,6 +43,15 @@ func startEngine(ctx context.Context, dir string, log *slog.Logger) (_ *engine, 
 			err = errors.Join(err, e.close())
 		}
 	}()
+	for _, stream := range []string{recordStream, pastStream} {
+		n, err := restoreBlocks(dir, stream)
+		if err != nil {
+			return nil, fault.As(err, "restore the journal in %q", dir)
+		}
+		if n > 0 {
+			log.Info("the journal was ended while it tidied up, and has gone back to before that", "stream", stream, "files", n)
+		}
+	}
 	if err := e.start(dir, log); err != nil {
 		return nil, err
 	}

@@ -19,9 +19,11 @@ import (
 //
 // What makes that safe: a record is changed again only after its last change was
 // synced, and the stream keeps the last two of each, so that whatever the server
-// removes or rewrites meanwhile, the synced one is somewhere in a synced file.
+// removes meanwhile, the synced one is somewhere in a synced file. That file is kept
+// when the server replaces it; see spare.go.
 type syncer struct {
 	dir    string // of the stream's blocks
+	spares string // of their second names
 	rounds rounds.Rounds
 
 	// Of the running round alone.
@@ -40,12 +42,15 @@ func blocksOf(dir, stream string) string {
 // newSyncer returns what syncs the blocks of a stream. It refuses a store that is
 // not laid out as it expects.
 func newSyncer(dir, stream string) (*syncer, error) {
-	s := &syncer{dir: blocksOf(dir, stream), known: make(map[string]fs.FileInfo)}
+	s := &syncer{dir: blocksOf(dir, stream), spares: sparesOf(dir, stream), known: make(map[string]fs.FileInfo)}
 	if info, err := os.Stat(s.dir); err != nil || !info.IsDir() {
 		return nil, fault.New(fault.Internal, "the journal in %q has no folder %q", dir, s.dir).
 			WithHint("this is a defect: the journal's server keeps its files elsewhere than this version expects")
 	}
-	return s, nil
+	if err := os.MkdirAll(s.spares, 0o700); err != nil {
+		return nil, fault.As(err, "make a folder of the journal")
+	}
+	return s, errors.Join(syncDir(filepath.Dir(s.spares)), syncDir(dir))
 }
 
 // sync returns when everything that was stored before the call is on disk. After an
@@ -88,18 +93,40 @@ func (s *syncer) round() error {
 		return fault.New(fault.Internal, "%q holds no block", s.dir)
 	}
 	names := len(now) != len(s.known)
+	var fresh []string // blocks that were not there at the last round or are other files now
 	for name, info := range now {
 		old := s.known[name]
-		if old != nil && os.SameFile(old, info) && old.Size() == info.Size() {
+		if old != nil && os.SameFile(old, info) {
+			if old.Size() == info.Size() {
+				continue
+			}
+			synced, err := s.syncNewest(info)
+			if err != nil {
+				return err
+			}
+			if synced {
+				continue
+			}
+		}
+		f, info, err := s.secure(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			delete(now, name) // gone since
 			continue
 		}
-		names = names || old == nil || !os.SameFile(old, info)
-		if err := s.syncFile(name, info, name == last); err != nil {
+		if err != nil {
+			return err
+		}
+		now[name] = info
+		fresh = append(fresh, name)
+		if err := s.keep(f, name == last); err != nil {
 			return err
 		}
 	}
-	if names {
+	if names || len(fresh) > 0 {
 		if err := syncDir(s.dir); err != nil {
+			return err
+		}
+		if err := s.settle(fresh, now); err != nil {
 			return err
 		}
 	}
@@ -109,22 +136,21 @@ func (s *syncer) round() error {
 
 func (*syncer) newer(a, b fs.FileInfo) bool { return a.ModTime().After(b.ModTime()) }
 
-// syncFile syncs a block. One that is gone was replaced.
-func (s *syncer) syncFile(name string, info fs.FileInfo, keep bool) error {
-	if s.newest != nil {
-		if open, err := s.newest.Stat(); err == nil && os.SameFile(open, info) {
-			return s.newest.Sync()
-		}
+// syncNewest syncs the block that is kept open, if that is the one.
+func (s *syncer) syncNewest(info fs.FileInfo) (synced bool, err error) {
+	if s.newest == nil {
+		return false, nil
 	}
-	f, err := os.OpenFile(filepath.Join(s.dir, name), os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if open, err := s.newest.Stat(); err != nil || !os.SameFile(open, info) {
+		return false, err
 	}
-	if err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil || !keep {
-		return errors.Join(err, f.Close())
+	return true, s.newest.Sync()
+}
+
+// keep keeps the newest block open instead of the one before, and closes another.
+func (s *syncer) keep(f *os.File, newest bool) error {
+	if !newest {
+		return f.Close()
 	}
 	old := s.newest
 	s.newest = f
