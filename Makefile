@@ -31,7 +31,7 @@ test: ## get what the tests need, then run them all
 
 # What make torture does: runs with kills, power cuts, and the first seed of both.
 RUNS ?= 500
-CUTS ?= 20
+CUTS ?= 24
 SEED ?= 1
 
 .PHONY: torture
