@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"sallyport.dev/internal/fault"
@@ -291,5 +292,13 @@ func (l *lane) returned(ctx context.Context, f File) error {
 	if !over {
 		return nil
 	}
-	return l.forget(ctx, []string{k.id(l.f.Name)})
+	id := k.id(l.f.Name)
+	if err := l.forget(ctx, []string{id}); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// What is claimed under this id from here on must not be forgotten with the rest.
+	l.over = slices.DeleteFunc(l.over, func(o string) bool { return o == id })
+	return nil
 }
