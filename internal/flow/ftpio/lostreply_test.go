@@ -162,8 +162,8 @@ func carryBetween(t *testing.T, end string, what trouble, features []string, soo
 	return read
 }
 
-// TestEveryReplyLost cuts the control connection to source or sink after each byte
-// of what the server says, one after the other: in the middle of a 226, of the 250
+// TestEveryReplyLost cuts the control connection to source or sink at places all over
+// what the server says, one after the other: in the middle of a 226, of the 250
 // to RNTO or to DELE, between any two commands; once, and on six connections one after
 // the other. Everything arrives once, and nothing is left behind at either end.
 func TestEveryReplyLost(t *testing.T) {
