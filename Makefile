@@ -63,9 +63,14 @@ lint: ## look for mistakes and bad style
 	@if command -v golangci-lint >/dev/null && golangci-lint version 2>/dev/null | grep -q 'version v\?2\.15\.0 '; \
 		then golangci-lint run $(LINTFLAGS) ./...; else $(GO) run $(LINT) run $(LINTFLAGS) ./...; fi
 
+# Which sets make bench measures, and how often.
+SETS  ?= TestSite|TestClient
+TIMES ?= 5
+
 .PHONY: bench
-bench: ## measure, beside other servers and clients where they are at hand
-	$(GO) test -run '^$$' -bench . -benchmem ./... | tee bench.txt
+bench: ## measure beside other servers and clients, and hold the figures to their bars
+	@sh scripts/bench.sh -run '^($(SETS))$$' -update -bench.full -bench.times $(TIMES); status=$$?; \
+		grep '^|' docs/reference/benchmarks.md; exit $$status
 
 .PHONY: docs
 docs: ## write the pages that are drawn from the code anew
