@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -175,14 +176,16 @@ func pinned(t *testing.T, cores []int, start func()) {
 	start()
 }
 
+var networks atomic.Int64 // made so far, each under a name of its own
+
 // network makes a network of its own, with a loopback and nothing else, until the
 // test ends: what others left in TIME_WAIT does not matter in it.
-func network(t *testing.T, name string) string {
+func network(t *testing.T) string {
 	t.Helper()
 	testkit.NeedRoot(t)
 	ip, err := exec.LookPath("ip")
 	testkit.Need(t, err == nil, "ip", "install iproute2")
-	name = fmt.Sprintf("spbench-%s-%d", name, os.Getpid())
+	name := fmt.Sprintf("sallyport-bench-%d-%d", os.Getpid(), networks.Add(1))
 	for _, args := range [][]string{{"netns", "add", name}, {"-n", name, "link", "set", "lo", "up"}} {
 		if out, err := exec.Command(ip, args...).CombinedOutput(); err != nil {
 			testkit.Need(t, false, "the right to make a network", string(out))
