@@ -249,6 +249,9 @@ func TestIsPart(t *testing.T) {
 	if err := u.Abort(); err != nil {
 		t.Fatal(err)
 	}
+	if name := ".Sallyport-0123456789ABCDEF.PART"; !filetree.IsPart(name) {
+		t.Errorf("IsPart(%q): got false, though a disk may take it for a part's name", name)
+	}
 	for _, name := range []string{"", "a", ".sallyport-.part", ".sallyport-0123456789abcdeg.part", ".sallyport-0123456789abcdef", "0123456789abcdef.part", "x.sallyport-0123456789abcdef.part"} {
 		if filetree.IsPart(name) {
 			t.Errorf("IsPart(%q): got true", name)

@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// nonblock keeps the opening of a pipe or device from waiting for a peer.
-	nonblock = syscall.O_NONBLOCK
+	// nonblock keeps the opening of a pipe or device from waiting for a peer, and
+	// that of a terminal from becoming this process's own.
+	nonblock = syscall.O_NONBLOCK | syscall.O_NOCTTY
 	// directory refuses anything else before it is opened.
 	directory = syscall.O_DIRECTORY
 	// keepsMode says whether permission bits mean something here.

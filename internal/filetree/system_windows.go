@@ -14,13 +14,14 @@ const (
 	keepsMode = false
 )
 
-// localize returns rel in this system's spelling. It refuses names that mean a
-// device (NUL, COM1), a stream (a:b) or contain this system's separator.
+// localize returns rel in this system's spelling, if it means here what it says.
 func localize(rel string) (string, error) {
+	if err := windowsName(rel); err != nil {
+		return "", err
+	}
 	name, err := filepath.Localize(rel)
 	if err != nil {
-		return "", fault.New(fault.Invalid, "%q is no name that Windows can hold", "/"+rel).
-			WithHint(`names may not contain \ or : and may not be a device such as NUL or COM1`)
+		return "", fault.New(fault.Invalid, "%q is no name that Windows can hold", "/"+rel)
 	}
 	return name, nil
 }

@@ -33,10 +33,14 @@ const (
 )
 
 // IsPart reports whether base, the last element of a path, is the hidden name of
-// an upload that is not whole: ".sallyport-<16 hexadecimal digits>.part".
-// One found while no server runs was left behind by a crash.
+// an upload that is not whole: ".sallyport-<16 hexadecimal digits>.part", in
+// either case, since some disks do not tell them apart. One found while no server
+// runs was left behind by a crash.
 func IsPart(base string) bool {
-	mid, ok := strings.CutPrefix(base, partPrefix)
+	if len(base) != len(partPrefix)+partRandom+len(partSuffix) {
+		return false // most names, quickly
+	}
+	mid, ok := strings.CutPrefix(strings.ToLower(base), partPrefix)
 	if !ok {
 		return false
 	}
