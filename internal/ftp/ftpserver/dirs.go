@@ -61,7 +61,7 @@ func (s *session) handleCWD(arg string) {
 		s.fail(fault.New(fault.Denied, "%q is not a folder", name))
 	default:
 		s.cwd = name
-		s.reply(ftp.CodeFileOK, "Directory changed to "+ftp.QuotePath(name))
+		s.reply(ftp.CodeFileOK, "Directory changed to "+shorten(ftp.QuotePath(name)))
 	}
 }
 

@@ -2,6 +2,7 @@ package ftpserver
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -76,19 +77,11 @@ func nameLine(prefix string) lineFunc {
 }
 
 func (s *session) handleLIST(arg string) {
-	arg = withoutOptions(arg)
 	line := unixLine(time.Now())
-	s.list("LIST", arg, line, line)
+	s.list("LIST", withoutOptions(arg), func(string) lineFunc { return line })
 }
 
-func (s *session) handleNLST(arg string) {
-	arg = withoutOptions(arg)
-	prefix := arg
-	if hasGlob(arg) {
-		prefix = arg[:strings.LastIndexByte(arg, '/')+1]
-	}
-	s.list("NLST", arg, nameLine(prefix), nameLine(""))
-}
+func (s *session) handleNLST(arg string) { s.list("NLST", withoutOptions(arg), nameLine) }
 
 // handleMLSD lists folders only: 501 tells a client that it asked for something
 // else (RFC 3659 section 7.2.1).
@@ -103,10 +96,11 @@ func (s *session) handleMLSD(arg string) {
 	}
 }
 
-// list answers LIST and NLST: a folder or a pattern in the path's last element
-// by line, a single file by one under the name that the client wrote. What is not
-// there is refused before a data connection is opened.
-func (s *session) list(verb, arg string, line, one lineFunc) {
+// list answers LIST and NLST: a folder, a single file under the name that the
+// client wrote, or, where neither is there, a pattern in the path's last element.
+// line makes the lines of what stands behind a prefix in what the client wrote.
+// What is not there is refused before a data connection is opened.
+func (s *session) list(verb, arg string, line func(prefix string) lineFunc) {
 	name, ok := s.path(arg)
 	if !ok {
 		return
@@ -114,27 +108,31 @@ func (s *session) list(verb, arg string, line, one lineFunc) {
 	info, err := s.account.Tree.Stat(name)
 	switch {
 	case err == nil && info.IsDir():
-		s.listDir(verb, name, "", line)
+		s.listDir(verb, name, "", line(arg))
 	case err == nil:
 		s.startTransfer(&transfer{verb: verb, path: name, kind: "ASCII", work: func(t *transfer, conn net.Conn) error {
 			w := newDataWriter(conn, t)
 			defer w.release()
 			e := s.entry(info)
 			e.Name = arg
-			return errors.Join(w.line(one, e), w.Flush())
+			return errors.Join(w.line(line(""), e), w.Flush())
 		}})
 	case hasGlob(arg) && !hasGlob(path.Dir(name)):
-		s.listDir(verb, path.Dir(name), base(name), line)
+		s.listDir(verb, path.Dir(name), base(name), line(arg[:strings.LastIndexByte(arg, '/')+1]))
 	default:
 		s.fail(err)
 	}
 }
 
+// maxPattern bounds a pattern: what it costs to hold a name against one grows
+// with the product of their lengths, and names are no longer than this.
+const maxPattern = 255
+
 // listDir streams a folder's entries as they are read, those that match pattern
 // if there is one.
 func (s *session) listDir(verb, name, pattern string, line lineFunc) {
-	if _, err := path.Match(pattern, ""); err != nil {
-		s.reply(ftp.CodeBadArgument, "Malformed pattern: want * ? or [a-z] in the last element")
+	if _, err := path.Match(pattern, ""); err != nil || len(pattern) > maxPattern {
+		s.reply(ftp.CodeBadArgument, "Malformed pattern: want * ? or [a-z] in the last element, 255 bytes at most")
 		return
 	}
 	tree := s.account.Tree
@@ -148,7 +146,7 @@ func (s *session) listDir(verb, name, pattern string, line lineFunc) {
 		work: func(t *transfer, conn net.Conn) error {
 			w := newDataWriter(conn, t)
 			defer w.release()
-			err := s.eachEntry(tree, dir, name, pattern, func(e ftp.Entry) error { return w.line(line, e) }, w.Flush)
+			err := s.eachEntry(t.ctx, tree, dir, name, pattern, func(e ftp.Entry) error { return w.line(line, e) }, w.Flush)
 			return errors.Join(err, w.Flush())
 		},
 		end: func(err error) error {
@@ -161,8 +159,9 @@ func (s *session) listDir(verb, name, pattern string, line lineFunc) {
 }
 
 // eachEntry calls do for every entry of dir, and first after the first batch, so
-// that a client sees something while the rest is read.
-func (s *session) eachEntry(tree Tree, dir Dir, name, pattern string, do func(ftp.Entry) error, first func() error) error {
+// that a client sees something while the rest is read. It ends when ctx does: a
+// pattern that nothing matches sends no byte that would tell it of a cut.
+func (s *session) eachEntry(ctx context.Context, tree Tree, dir Dir, name, pattern string, do func(ftp.Entry) error, first func() error) error {
 	for {
 		infos, err := dir.Next()
 		if errors.Is(err, io.EOF) {
@@ -172,6 +171,9 @@ func (s *session) eachEntry(tree Tree, dir Dir, name, pattern string, do func(ft
 			return err
 		}
 		for _, info := range infos {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
 			if pattern != "" {
 				if match, err := path.Match(pattern, info.Name()); err != nil || !match {
 					continue
@@ -205,8 +207,12 @@ func (s *session) follow(tree Tree, name string, info fs.FileInfo) ftp.Entry {
 	return e
 }
 
-// maxStatLines bounds a listing over the control connection.
-const maxStatLines = 500
+// maxStatLines and maxStatBytes bound a listing over the control connection, to
+// what a client may be expected to take for one reply.
+const (
+	maxStatLines = 500
+	maxStatBytes = 48 << 10
+)
 
 var errEnough = errors.New("enough lines")
 
@@ -220,7 +226,7 @@ func (s *session) statPath(arg string) {
 	if !ok {
 		return
 	}
-	lines := []string{"Status of " + ftp.QuotePath(name) + ":"}
+	lines := []string{"Status of " + shorten(ftp.QuotePath(name)) + ":"}
 	line := unixLine(time.Now())
 	if !info.IsDir() {
 		e := s.entry(info)
@@ -232,13 +238,14 @@ func (s *session) statPath(arg string) {
 		s.fail(err)
 		return
 	}
-	last := "End"
-	err = s.eachEntry(s.account.Tree, dir, name, "", func(e ftp.Entry) error {
-		if len(lines) > maxStatLines {
+	last, size := "End", 0
+	err = s.eachEntry(s.ctx, s.account.Tree, dir, name, "", func(e ftp.Entry) error {
+		text := string(line(nil, e))
+		if size += len(text); len(lines) > maxStatLines || size > maxStatBytes {
 			last = "There are more; use LIST"
 			return errEnough
 		}
-		lines = append(lines, string(line(nil, e)))
+		lines = append(lines, text)
 		return nil
 	}, nil)
 	if errors.Is(err, errEnough) {

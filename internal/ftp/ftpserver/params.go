@@ -159,7 +159,7 @@ func (s *session) handleSTAT(arg string) {
 	if s.account == nil {
 		lines = append(lines, "Not logged in")
 	} else {
-		lines = append(lines, "Logged in as "+strconv.Quote(s.account.Name), "Directory "+strconv.Quote(s.cwd))
+		lines = append(lines, "Logged in as "+strconv.Quote(s.account.Name), "Directory "+shorten(strconv.Quote(s.cwd)))
 	}
 	kind := "binary"
 	if s.ascii {
@@ -167,7 +167,7 @@ func (s *session) handleSTAT(arg string) {
 	}
 	lines = append(lines, "Type "+kind+", mode stream, structure file", s.protectionText())
 	if t := s.current(); t != nil {
-		lines = append(lines, t.verb+" "+strconv.Quote(t.path)+" is under way, "+strconv.FormatInt(t.moved.Load(), 10)+" bytes so far")
+		lines = append(lines, t.verb+" "+shorten(strconv.Quote(t.path))+" is under way, "+strconv.FormatInt(t.moved.Load(), 10)+" bytes so far")
 	}
 	s.reply(ftp.CodeSystemStatus, append(lines, "End")...)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"syscall"
 	"unicode"
 	"unicode/utf8"
@@ -65,8 +66,24 @@ func transferCode(err error) ftp.Code {
 	return codes[fault.KindOf(err)].transfer
 }
 
-// sentence returns text with a capital letter, as replies have.
+// maxText is the longest line of a reply that only explains. Paths are quoted in
+// them, with escapes of four bytes for one, and clients have read lines of a few
+// hundred bytes since RFC 959. A path that is the answer (257, MLST) stays whole.
+const maxText = 1000
+
+// shorten cuts what is too long out of the middle of a text for people to read.
+func shorten(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	const each = maxText/2 - 5
+	head, tail := text[:each], text[len(text)-each:]
+	return strings.ToValidUTF8(head, "") + " ... " + strings.ToValidUTF8(tail, "")
+}
+
+// sentence returns text with a capital letter, as replies have, and shortened.
 func sentence(text string) string {
+	text = shorten(text)
 	r, n := utf8.DecodeRuneInString(text)
 	if n == 0 || r == utf8.RuneError {
 		return text

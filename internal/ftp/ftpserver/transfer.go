@@ -41,7 +41,8 @@ type transfer struct {
 	protection *protection // nil: a plain data connection
 
 	stall  time.Duration
-	moved  atomic.Int64 // bytes
+	moved  atomic.Int64    // bytes
+	ctx    context.Context // ends with the transfer, its cause says why
 	cancel context.CancelCauseFunc
 	done   chan struct{}
 }
@@ -68,7 +69,7 @@ func (s *session) startTransfer(t *transfer) {
 		t.protection = s.tls
 	}
 	ctx, cancel := context.WithCancelCause(s.ctx)
-	t.cancel, t.done, t.stall = cancel, make(chan struct{}), s.timeouts.Stall
+	t.ctx, t.cancel, t.done, t.stall = ctx, cancel, make(chan struct{}), s.timeouts.Stall
 	s.turn.Lock()
 	s.transfer = t
 	s.turn.Unlock()
@@ -129,7 +130,7 @@ func (t *transfer) openingText() string {
 	if t.opening != "" {
 		return t.opening
 	}
-	text := "Opening " + t.kind + " data connection for " + strconv.Quote(t.path)
+	text := "Opening " + t.kind + " data connection for " + shorten(strconv.Quote(t.path))
 	if t.size > 0 {
 		text += " (" + strconv.FormatInt(t.size, 10) + " bytes)"
 	}
