@@ -2,7 +2,7 @@
 // fails, why and what to do.
 //
 // [Run] takes the steps that any client takes: find the address, connect, greet,
-// TLS, log in, agree on a session, open a data connection, list. Each is timed and
+// TLS (before the greeting where it is implicit), log in, agree on a session, open a data connection, list. Each is timed and
 // reported as a [Step] as soon as it has ended. It changes nothing on the server.
 package check
 
@@ -55,11 +55,6 @@ func Run(ctx context.Context, t Target, report func(Step)) error {
 		t.Timeout = 15 * time.Second
 	}
 	w := &walk{Target: t, report: report}
-	if t.URL.Scheme == "ftps" {
-		err := fault.New(fault.Unsupported, "implicit TLS (ftps://) is not spoken in this version").
-			WithHint("most servers offer explicit TLS on port 21 as well: ftpes://%s/", t.URL.Host)
-		return w.end(Step{Name: "read the URL", Err: err})
-	}
 	if t.Dial == nil {
 		if err := w.lookUp(ctx); err != nil {
 			return err
@@ -142,8 +137,11 @@ func (w *walk) connect(ctx context.Context) (*ftpclient.Conn, error) {
 		},
 		Stage: w.begin,
 	}
-	if w.URL.Scheme == "ftpes" {
+	switch w.URL.Scheme {
+	case "ftpes":
 		cfg.Security = ftpclient.Explicit
+	case "ftps":
+		cfg.Security = ftpclient.Implicit
 	}
 	c, err := ftpclient.Dial(ctx, cfg)
 	if err != nil {

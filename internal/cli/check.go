@@ -42,6 +42,7 @@ nothing on the server.
 
   ftp://USER@HOST:PORT/PATH     plain FTP
   ftpes://USER@HOST:PORT/PATH   explicit TLS
+  ftps://USER@HOST:PORT/PATH    implicit TLS, on port 990
 
 With --location the way leads through the gateway that runs in the state folder.`,
 		Example: `  sallyport check ftp://erp@10.0.0.5/out

@@ -176,9 +176,9 @@ connector:
     - {virtual: "b:21", internal: "b:21", protocol: ftp, ftps: same-host, active: off}
 flows:
   - name: f
-    source: {ftp: {address: "x:21", security: implicit, mode: active}}
+    source: {ftp: {address: "x:21"}}
     sinks:
-      - ftp: {address: "y:21", security: implicit, mode: active, existing: append}
+      - ftp: {address: "y:21", existing: append}
       - local: {path: /z, existing: append}
 `)
 	rows := map[string]bool{}

@@ -75,6 +75,8 @@ func (s *FTPServer) defaults() {
 	orElse(&s.User, "anonymous")
 	orElse(&s.Security, SecurityExplicit)
 	orElse(&s.Mode, ModePassive)
+	orElse(&s.PasvAddress, PasvControlHost)
+	orElse(&s.KeepAlive, KeepAliveNone)
 }
 
 // orElse sets *p to v if it has no value.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"time"
 
 	"sallyport.dev/internal/secret"
@@ -34,8 +35,52 @@ type FTPServer struct {
 	User     string     `yaml:"user" help:"login name; without it anonymous"`
 	Password secret.Ref `yaml:"password" help:"env:NAME or file:PATH"`
 	Security Security   `yaml:"security" help:"explicit is AUTH TLS, implicit is TLS from the first byte, none is plain FTP"`
-	Mode     Mode       `yaml:"mode" help:"who dials data connections: passive, we do; active, the server does"`
+	Mode     Mode       `yaml:"mode" help:"who dials data connections: passive, we do; pasv, we do and never ask by EPSV; active, the server does"`
 	CA       secret.Ref `yaml:"ca" help:"file:PATH of PEM certificates that the server's must come from; without it the system's"`
+
+	Account     secret.Ref  `yaml:"account" help:"env:NAME or file:PATH of the account that the server asks for beside the password (ACCT)"`
+	VirtualHost string      `yaml:"virtual_host" help:"name of the server wanted of several behind one address (HOST)"`
+	PasvAddress PasvAddress `yaml:"pasv_address" help:"the address that a PASV reply names: control-host ignores it, auto believes it unless it cannot be meant, trust believes it"`
+	Active      *ActivePort `yaml:"active" help:"mode active: where the server's data connections come to"`
+	Pin         string      `yaml:"pin" help:"SHA-256 of the one certificate that is believed, whoever signed it: 64 hexadecimal digits"`
+	Unverified  bool        `yaml:"unverified" help:"believe any certificate: whoever sits between can read and change everything"`
+	Certificate secret.Ref  `yaml:"certificate" help:"file:PATH of the PEM certificate to show to a server that asks for one"`
+	Key         secret.Ref  `yaml:"key" help:"file:PATH of its PEM private key"`
+	OldTLS      bool        `yaml:"old_tls" help:"take TLS 1.0 and 1.1, too, which can be broken"`
+	KeepAlive   KeepAlive   `yaml:"keepalive" help:"what is said on idle connections so that they are not cut: noop, stat, or none, and a connection that was cut is opened again"`
+}
+
+// PasvAddress says which address of a PASV reply is believed.
+type PasvAddress string
+
+// The rules for the address of a PASV reply.
+const (
+	PasvControlHost PasvAddress = "control-host"
+	PasvAuto        PasvAddress = "auto"
+	PasvTrust       PasvAddress = "trust"
+)
+
+// Choices lists what may be written.
+func (PasvAddress) Choices() []string { return []string{"control-host", "auto", "trust"} }
+
+// KeepAlive is what is said on idle control connections.
+type KeepAlive string
+
+// The words of keepalive.
+const (
+	KeepAliveNone KeepAlive = "none"
+	KeepAliveNoop KeepAlive = "noop"
+	KeepAliveStat KeepAlive = "stat"
+)
+
+// Choices lists what may be written.
+func (KeepAlive) Choices() []string { return []string{"none", "noop", "stat"} }
+
+// ActivePort is where data connections of active mode come to.
+type ActivePort struct {
+	Address    netip.Addr `yaml:"address" help:"address to listen on; without it that from which the server was reached"`
+	ExternalIP netip.Addr `yaml:"external_ip" help:"address that the server is told, when it reaches this machine under another"`
+	Ports      PortRange  `yaml:"ports" help:"ports to listen on, such as 6000-6010; without it any"`
 }
 
 // Security is how connections to an FTP server are protected.
@@ -57,11 +102,12 @@ type Mode string
 // The modes of RFC 959.
 const (
 	ModePassive Mode = "passive"
+	ModePASV    Mode = "pasv"
 	ModeActive  Mode = "active"
 )
 
 // Choices lists what may be written.
-func (Mode) Choices() []string { return []string{"passive", "active"} }
+func (Mode) Choices() []string { return []string{"passive", "pasv", "active"} }
 
 // LocalFolder is a folder of this machine.
 type LocalFolder struct {

@@ -144,9 +144,7 @@ func (c *checker) server(at string, s FTPServer) {
 	case password && !user:
 		c.fault(at+".user", "write the login name that the password belongs to", "is missing")
 	}
-	if !s.CA.IsZero() && s.Security == SecurityNone {
-		c.fault(at+".ca", "write security: explicit, or remove it", "without TLS there is no certificate to check")
-	}
+	c.reach(at, s)
 	c.location(at, s)
 }
 

@@ -23,10 +23,6 @@ var unserved = []struct {
 	{"connector.mappings[].protocol", []string{"ftps"}, "write protocol: ftp for plain FTP, or tcp with data_ports for FTPS end to end"},
 	{"connector.mappings[].ftps", []string{"same-host", "terminate"}, "write ftps: off, or protocol: tcp with data_ports for FTPS end to end"},
 	{"connector.mappings[].active", []string{"on"}, "passive mode travels; write active: off"},
-	{"flows[].source.ftp.security", []string{"implicit"}, "write security: explicit or none"},
-	{"flows[].source.ftp.mode", []string{"active"}, "write mode: passive"},
-	{"flows[].sinks[].ftp.security", []string{"implicit"}, "write security: explicit or none"},
-	{"flows[].sinks[].ftp.mode", []string{"active"}, "write mode: passive"},
 	{"flows[].sinks[].ftp.existing", []string{"append"}, "write existing: fail, replace or ignore"},
 	{"flows[].sinks[].local.existing", []string{"append"}, "write existing: fail, replace or ignore"},
 }

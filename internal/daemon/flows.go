@@ -2,8 +2,6 @@ package daemon
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"path/filepath"
 
@@ -14,7 +12,6 @@ import (
 	"sallyport.dev/internal/flow"
 	"sallyport.dev/internal/flow/ftpio"
 	"sallyport.dev/internal/flow/jetstream"
-	"sallyport.dev/internal/ftp/ftpclient"
 )
 
 // startFlows opens the journal and runs the flows over it.
@@ -131,49 +128,4 @@ func (w *world) newServer(cfg *config.Flow, s *config.FTPServer, directory strin
 		name += " at " + s.Location
 	}
 	return ftpio.FTPServer{Pool: pool, Name: name, Directory: directory}, err
-}
-
-// newPool makes the pool of connections of one flow to one server: one for each
-// transfer at a time and one for the listing.
-func (w *world) newPool(cfg *config.Flow, s *config.FTPServer) (*ftpclient.Pool, error) {
-	c := ftpclient.Config{Addr: s.Address.String(), User: s.User, Dial: w.opts.Network.Dial, Logger: w.log.With("flow", cfg.Name)}
-	var err error
-	if s.Location != "" {
-		if c.Dial, err = w.dialLocation("flow:"+cfg.Name, s.Location); err != nil {
-			return nil, err
-		}
-	}
-	if !s.Password.IsZero() {
-		if c.Password, err = s.Password.Resolve(); err != nil {
-			return nil, fault.As(err, "find the password of user %q at %s", s.User, s.Address)
-		}
-	}
-	if s.Security == config.SecurityExplicit {
-		c.Security = ftpclient.Explicit
-		if c.TLS, err = trust(s); err != nil {
-			return nil, err
-		}
-	}
-	pool := &ftpclient.Pool{Config: c, Max: max(cfg.Concurrency, 1) + 1}
-	w.pools = append(w.pools, pool)
-	return pool, nil
-}
-
-var errNoCertificates = errors.New("there is no PEM certificate in it")
-
-// trust returns the TLS configuration that believes in the document's ca, or in
-// the system's roots without one.
-func trust(s *config.FTPServer) (*tls.Config, error) {
-	if s.CA.IsZero() {
-		return nil, nil
-	}
-	text, err := s.CA.Resolve()
-	if err != nil {
-		return nil, fault.As(err, "read the certificates that %s must come from", s.Address)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM([]byte(text.Reveal())) {
-		return nil, fault.Wrap(fault.Invalid, errNoCertificates, "read ca %s", s.CA)
-	}
-	return &tls.Config{RootCAs: roots}, nil
 }

@@ -18,15 +18,18 @@ type Security uint8
 const (
 	Plain    Security = iota // none
 	Explicit                 // AUTH TLS on the control connection, PROT P (RFC 4217)
+	Implicit                 // TLS from the first byte, usually on port 990
 )
 
-// String returns "none" or "explicit".
+// String returns "none", "explicit" or "implicit".
 func (s Security) String() string {
 	switch s {
 	case Plain:
 		return "none"
 	case Explicit:
 		return "explicit"
+	case Implicit:
+		return "implicit"
 	default:
 		return "unknown"
 	}
@@ -42,19 +45,35 @@ type Config struct {
 	// User and Password log in. An empty user is "anonymous".
 	User     string
 	Password secret.Text
+	// Account is given to servers that ask for one beside the password (ACCT).
+	Account secret.Text
+	// VirtualHost, if set, is the name of the server wanted of several behind one
+	// address (HOST, RFC 7151).
+	VirtualHost string
 	// Security is how connections are protected; the server can not talk the
 	// client out of it.
 	Security Security
 	// TLS is cloned for each control connection; its ClientSessionCache is not
 	// used. Nil verifies against the system's roots. An empty ServerName becomes
 	// the host of Addr.
+	// [Trust.Config] makes one.
 	TLS *tls.Config
+	// Mode says who opens data connections. The zero value is passive.
+	Mode Mode
+	// PasvAddress says which address of a reply to PASV is believed.
+	PasvAddress PasvAddress
+	// Active is for mode Active.
+	Active Active
+	// Habits remember what was found out about the server, for all connections to
+	// it. Nil: for this connection alone.
+	Habits *Habits
 	// Timeouts bound the waits.
 	Timeouts Timeouts
 	// Location is the time zone of the server's LIST. Nil means UTC.
 	Location *time.Location
 	// Stage, if set, is told of each stage of Dial as it begins, in the order of
-	// the constants below; StageTLS only where there is TLS.
+	// the constants below; StageTLS only where there is TLS, before the greeting
+	// where TLS is implicit.
 	Stage func(stage string)
 	// Logger gets commands and replies at level debug, without secrets. Nil
 	// discards them.
@@ -98,8 +117,8 @@ func (c Config) withDefaults() (Config, string, error) {
 		return c, "", fault.New(fault.Invalid, "server address %q is not host:port", c.Addr).
 			WithHint("write it as in ftp.example.com:21")
 	}
-	if c.Security > Explicit {
-		return c, "", fault.New(fault.Unsupported, "security %q: only none and explicit are known", c.Security)
+	if c.Security > Implicit || c.Mode > ActiveMode || c.PasvAddress > TrustPasv {
+		return c, "", fault.New(fault.Unsupported, "security %d, mode %d or PASV address %d is not known", c.Security, c.Mode, c.PasvAddress)
 	}
 	if c.Dial == nil {
 		c.Dial = netx.System{}.Dial
@@ -109,6 +128,9 @@ func (c Config) withDefaults() (Config, string, error) {
 		if c.Password.Empty() {
 			c.Password = secret.New("anonymous@")
 		}
+	}
+	if c.Habits == nil {
+		c.Habits = &Habits{}
 	}
 	if c.Stage == nil {
 		c.Stage = func(string) {}

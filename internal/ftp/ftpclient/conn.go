@@ -24,8 +24,8 @@ type Conn struct {
 	feat Features
 	home string // what PWD said; "" when not asked yet
 
-	noEPSV bool // the server refused it once
-	noMLSD bool
+	text   bool // TYPE A
+	noMLSD bool // it was offered and is not served
 
 	open   *transfer // the transfer under way
 	broken error     // why nothing can be said any more

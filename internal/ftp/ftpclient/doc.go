@@ -13,8 +13,9 @@
 //
 // Rules that the code keeps throughout:
 //
-//   - The address in a 227 is ignored: data goes to the host of the control
-//     connection, named as the configuration names it.
+//   - The address in a 227 is ignored unless [Config.PasvAddress] says otherwise:
+//     data goes to the host of the control connection, named as the configuration
+//     names it. In active mode only the control connection's peer may come.
 //   - At the end of data the data connection is closed first and the 226 read
 //     then. Servers that linger until their last segment is acknowledged
 //     otherwise cost 40 ms a file.
@@ -26,5 +27,5 @@
 //     most servers demand (RFC 4217 section 7): each Conn has a session cache of
 //     its own that keeps the last ticket.
 //
-// It does not retry, resume by itself or know about active mode and implicit TLS.
+// It does not retry or resume by itself.
 package ftpclient

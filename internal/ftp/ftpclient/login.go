@@ -11,6 +11,12 @@ import (
 // greet takes a new connection from the server's first word to where transfers
 // can begin.
 func (c *Conn) greet(ctx context.Context) error {
+	if c.cfg.Security == Implicit {
+		c.cfg.Stage(StageTLS)
+		if err := c.startTLS(ctx); err != nil {
+			return fault.As(implicitHint(err), "start TLS with %s", c.cfg.Addr)
+		}
+	}
 	c.cfg.Stage(StageGreeting)
 	if err := c.greeting(ctx); err != nil {
 		return fault.As(err, "connect to %s", c.cfg.Addr)
@@ -22,6 +28,9 @@ func (c *Conn) greet(ctx context.Context) error {
 		}
 	}
 	c.cfg.Stage(StageLogin)
+	if err := c.virtualHost(ctx); err != nil {
+		return fault.As(err, "ask %s for virtual host %q", c.cfg.Addr, c.cfg.VirtualHost)
+	}
 	if err := c.login(ctx); err != nil {
 		return fault.As(err, "log in to %s as %q", c.cfg.Addr, c.cfg.User)
 	}
@@ -58,13 +67,55 @@ func (c *Conn) login(ctx context.Context) error {
 		pass := ftp.Command{Verb: "PASS", Arg: c.cfg.Password.Reveal()}
 		r, err = c.do(ctx, pass, ftp.CodeLoggedIn, ftp.CodeSuperfluous, ftp.CodeNeedAccount)
 	}
-	if err != nil {
-		return loginHint(err, c.cfg.Security)
+	if err == nil && r.Code == ftp.CodeNeedAccount {
+		err = c.account(ctx, r)
 	}
-	if r.Code == ftp.CodeNeedAccount {
-		return fault.New(fault.Unsupported, "the server asks for an account beside the password: %.100q", r.Text())
+	return loginHint(err, c.cfg.Security)
+}
+
+// account gives the account that a server asks for beside the password.
+func (c *Conn) account(ctx context.Context, asked ftp.Reply) error {
+	if c.cfg.Account.Empty() {
+		return fault.New(fault.Unauthenticated, "the server asks for an account beside the password: %.100q", asked.Text()).
+			WithHint("configure the account; whoever runs the server knows it")
 	}
-	return nil
+	_, err := c.do(ctx, ftp.Command{Verb: "ACCT", Arg: c.cfg.Account.Reveal()}, ftp.CodeLoggedIn, ftp.CodeSuperfluous)
+	return err
+}
+
+// virtualHost asks for one of several servers behind the address (RFC 7151).
+func (c *Conn) virtualHost(ctx context.Context) error {
+	if c.cfg.VirtualHost == "" {
+		return nil
+	}
+	_, err := c.do(ctx, ftp.Command{Verb: "HOST", Arg: c.cfg.VirtualHost}, ftp.CodeReady, ftp.CodeOK)
+	if r, ok := refusal(err); ok && r.Code.Permanent() {
+		return fault.As(err, "the server refused").WithHint("leave the virtual host out if this server has none of that name, or does not know HOST")
+	}
+	return err
+}
+
+// tooMany reports whether a refusal of greeting or login says that there are too
+// many connections, rather than that somebody may not log in: 421, or a 530 in
+// such words (servers limit by address and by user, and some say so after PASS).
+func tooMany(err error) bool {
+	r, ok := refusal(err)
+	if !ok {
+		return false
+	}
+	if r.Code == ftp.CodeUnavailable {
+		return true
+	}
+	if r.Code != ftp.CodeNotLoggedIn && r.Code != ftp.CodeNeedAccountToStore && r.Code != ftp.CodeFileUnavailable {
+		return false
+	}
+	text := strings.ToLower(r.Text())
+	for _, words := range []string{"too many", "maximum number", "maximum allowed", "max clients", "maximum clients", "maximum login", "connection limit", "user limit", "already connected", "already logged in", "limit reached"} {
+		if strings.Contains(text, words) {
+			return true
+		}
+	}
+	return false
 }
 
 // loginHint tells a refused login's commonest cause apart where the server's words
@@ -73,6 +124,10 @@ func loginHint(err error, security Security) error {
 	r, ok := refusal(err)
 	if !ok || !r.Code.Permanent() {
 		return err
+	}
+	if tooMany(err) {
+		return fault.Wrap(fault.Busy, err, "the server has too many connections").
+			WithHint("allow fewer connections at a time here, or more at the server")
 	}
 	text := strings.ToLower(r.Text())
 	if security == Plain {
@@ -84,6 +139,14 @@ func loginHint(err error, security Security) error {
 		}
 	}
 	return fault.As(err, "the server refused").WithHint("check user and password, and that this user may log in by FTP")
+}
+
+// implicitHint says what a failed handshake with an implicit server mostly means.
+func implicitHint(err error) error {
+	if fault.HintOf(err) != "" {
+		return err
+	}
+	return fault.As(err, "implicit").WithHint("a server that speaks first is plain or explicit: try explicit TLS (ftpes://), usually on port 21")
 }
 
 // learn asks for the server's features, and for UTF-8 where it is offered.

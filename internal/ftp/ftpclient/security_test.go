@@ -65,7 +65,7 @@ func TestRefusedLogins(t *testing.T) {
 		"needs-tls": {"USER", "530 Non-anonymous sessions must use encryption.\r\n", false, fault.Denied, "explicit"},
 		"no-auth":   {"AUTH", "502 no\r\n", true, fault.Unsupported, "switch TLS on"},
 		"too-many":  {"GREETING", "421 too many connections\r\n{hang up}", false, fault.Busy, ""},
-		"account":   {"PASS", "332 account?\r\n", false, fault.Unsupported, ""},
+		"account":   {"PASS", "332 account?\r\n", false, fault.Unauthenticated, "account"},
 		"no-prot":   {"PROT", "534 no\r\n", true, fault.Denied, ""},
 		"not-ftp":   {"GREETING", "SSH-2.0-OpenSSH_9.2p1\r\n", false, fault.Invalid, ""},
 	} {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -30,6 +31,11 @@ func (c *Conn) authTLS(ctx context.Context) error {
 		return c.fail(fault.New(fault.Denied, "%d bytes came behind the server's 234 and before TLS", n).
 			WithHint("something between here and the server meddles with the connection"))
 	}
+	return c.startTLS(ctx)
+}
+
+// startTLS goes on with TLS on the control connection.
+func (c *Conn) startTLS(ctx context.Context) error {
 	c.tls = newTLSConfig(c.cfg.TLS, c.host)
 	secured := tls.Client(c.raw, c.tls)
 	if err := c.handshake(ctx, secured); err != nil {
@@ -47,11 +53,17 @@ func (c *Conn) protect(ctx context.Context) error {
 	if c.tls == nil {
 		return nil
 	}
-	if _, err := c.do(ctx, ftp.Command{Verb: "PBSZ", Arg: "0"}, ftp.CodeOK); err != nil {
-		return err
+	for _, cmd := range []ftp.Command{{Verb: "PBSZ", Arg: "0"}, {Verb: "PROT", Arg: "P"}} {
+		_, err := c.do(ctx, cmd, ftp.CodeOK)
+		if r, ok := refusal(err); ok && c.broken == nil && c.cfg.Security == Implicit &&
+			(r.Code == ftp.CodeUnknownCommand || r.Code == ftp.CodeNotImplemented || r.Code == ftp.CodeBadSequence) {
+			continue // older than RFC 4217: where TLS is implicit, it is so for data, too
+		}
+		if err != nil {
+			return err
+		}
 	}
-	_, err := c.do(ctx, ftp.Command{Verb: "PROT", Arg: "P"}, ftp.CodeOK)
-	return err
+	return nil
 }
 
 // handshake bounds a TLS handshake by the context and the dial timeout.
@@ -62,6 +74,7 @@ func (c *Conn) handshake(ctx context.Context, t *tls.Conn) error {
 	if err == nil {
 		return nil
 	}
+	var known *fault.Error
 	var wrong *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError
 	switch {
@@ -75,6 +88,11 @@ func (c *Conn) handshake(ctx context.Context, t *tls.Conn) error {
 	case errors.As(err, &wrong):
 		return fault.Wrap(fault.Denied, err, "the server's certificate is not accepted").
 			WithHint("the name asked for must stand in the certificate: %q", c.tls.ServerName)
+	case errors.As(err, &known): // of a verification of our own
+		return fault.As(err, "TLS handshake")
+	case strings.Contains(err.Error(), "protocol version"), strings.Contains(err.Error(), "handshake failure"):
+		return fault.Wrap(fault.Unsupported, err, "the server and this client have no version or cipher of TLS in common").
+			WithHint("servers from before 2015 know TLS 1.0 alone, which has to be allowed in so many words")
 	default:
 		return fault.Wrap(fault.Unreachable, err, "TLS handshake")
 	}

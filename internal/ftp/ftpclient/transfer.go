@@ -55,13 +55,8 @@ func (c *Conn) startUnwrapped(ctx context.Context, what string, cmd ftp.Command,
 		return nil, err
 	}
 	defer end()
-	raw, err := c.passive(ctx)
-	if err != nil {
-		return nil, err
-	}
-	t := &transfer{c: c, ctx: ctx, what: what, cmd: cmd, raw: raw, data: raw}
-	if err := t.request(offset); err != nil {
-		_ = raw.Close() // the refusal is what matters, and nothing went over it
+	t := &transfer{c: c, ctx: ctx, what: what, cmd: cmd}
+	if err := t.open(offset); err != nil {
 		return nil, err
 	}
 	if err := t.secure(); err != nil {
@@ -75,6 +70,44 @@ func (c *Conn) startUnwrapped(ctx context.Context, what string, cmd ftp.Command,
 	c.open = t
 	return t, nil
 }
+
+// open opens the data connection and makes the server begin.
+func (t *transfer) open(offset int64) error {
+	if t.c.cfg.Mode == ActiveMode {
+		return t.openActive(offset)
+	}
+	raw, err := t.c.passive(t.ctx)
+	if err != nil {
+		return err
+	}
+	t.setData(raw)
+	if err := t.request(offset); err != nil {
+		_ = raw.Close() // the refusal is what matters, and nothing went over it
+		return err
+	}
+	return nil
+}
+
+// openActive lets the server open the data connection.
+func (t *transfer) openActive(offset int64) error {
+	c := t.c
+	l, err := c.active(t.ctx)
+	if err != nil {
+		return err
+	}
+	if err := t.request(offset); err != nil {
+		_ = l.Close() // the refusal is what matters, and nobody came
+		return err
+	}
+	raw, err := c.accept(t.ctx, l, c.activePatience())
+	if err != nil {
+		return t.explain(err)
+	}
+	t.setData(raw)
+	return nil
+}
+
+func (t *transfer) setData(raw net.Conn) { t.raw, t.data = raw, raw }
 
 // request sends the command and waits for the 150.
 func (t *transfer) request(offset int64) error {

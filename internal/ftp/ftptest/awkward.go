@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -28,6 +29,8 @@ type Awkward struct {
 	Files map[string]string
 	// TLS, with certificates, makes it accept AUTH TLS.
 	TLS *tls.Config
+	// Implicit makes it speak TLS from the first byte.
+	Implicit bool
 	// Quirks are what is wrong with it.
 	Quirks Quirks
 
@@ -39,6 +42,7 @@ type Awkward struct {
 	open     map[interface{ Close() error }]struct{}
 	closed   bool
 	sessions int
+	control  int // control connections open now
 	commands []string
 }
 
@@ -49,6 +53,21 @@ type Quirks struct {
 	Features []string
 	// NoEPSV refuses EPSV; BadEPSV answers it with a 229 that has no port in it.
 	NoEPSV, BadEPSV bool
+	// AlwaysPrivate protects data connections without PROT, as servers of implicit
+	// TLS do that are older than it.
+	AlwaysPrivate bool
+	// NoPORT refuses PORT, so that EPRT is left.
+	NoPORT bool
+	// Liar is the address that its 227 names. The zero value is one of nobody's.
+	Liar netip.Addr
+	// Stranger makes somebody else, from that address, come to the client's data port
+	// before the server does.
+	Stranger netx.DialFunc
+	// NoLogin is what it says, raw, to those who come when Crowd sessions are open
+	// already: in place of the greeting if it begins with 421, else to USER. Empty:
+	// everybody may come.
+	NoLogin string
+	Crowd   int
 	// Silent is a verb that is never answered.
 	Silent string
 	// Answers replaces the answer to a verb, which is then not carried out, by raw
@@ -123,9 +142,19 @@ func (a *Awkward) serve(l net.Listener) {
 				return
 			}
 			defer a.forget(nc)
+			s.others = a.enter(1)
+			defer a.enter(-1)
 			s.run()
 		})
 	}
+}
+
+// enter counts control connections and returns how many there were before.
+func (a *Awkward) enter(n int) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.control += n
+	return a.control - n
 }
 
 // register makes closeAll close c, too; it closes it at once if that has happened.

@@ -2,6 +2,7 @@ package ftptest
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -128,6 +129,9 @@ func (a *Awkward) listing(line func(name string, size int) string) string {
 
 // accept takes the data connection and says 150.
 func (s *session) accept() (raw, data net.Conn, err error) {
+	if s.active != "" {
+		return s.connect()
+	}
 	if s.data == nil {
 		return nil, nil, s.reply(ftp.CodeNoDataConnection, "no PASV before")
 	}
@@ -141,6 +145,34 @@ func (s *session) accept() (raw, data net.Conn, err error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, s.reply(ftp.CodeNoDataConnection, "nobody came"))
 	}
+	return s.greetData(raw)
+}
+
+// connect opens the data connection to where the client listens, and says 150.
+func (s *session) connect() (raw, data net.Conn, err error) {
+	to := s.active
+	s.active = ""
+	ctx, cancel := context.WithTimeout(context.Background(), dataPatience)
+	defer cancel()
+	if dial := s.a.Quirks.Stranger; dial != nil {
+		stranger, err := dial(ctx, "tcp", to)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !s.a.register(stranger) {
+			return nil, nil, net.ErrClosed
+		}
+		defer s.a.forget(stranger)
+	}
+	raw, err = s.a.Network.Dial(ctx, "tcp", to)
+	if err != nil {
+		return nil, nil, s.reply(ftp.CodeNoDataConnection, "nobody there")
+	}
+	return s.greetData(raw)
+}
+
+// greetData says 150 and starts TLS on the data connection where that is agreed.
+func (s *session) greetData(raw net.Conn) (_, data net.Conn, err error) {
 	if !s.a.register(raw) {
 		return nil, nil, net.ErrClosed
 	}

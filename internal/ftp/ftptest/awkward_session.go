@@ -1,6 +1,7 @@
 package ftptest
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -29,7 +30,9 @@ type session struct {
 	sent int // bytes of replies
 
 	private bool // PROT P
+	others  int  // control connections that were open when this one came
 	data    net.Listener
+	active  string // where PORT or EPRT wants the data connection
 	rest    int
 	from    string // of RNFR
 }
@@ -37,6 +40,10 @@ type session struct {
 func (s *session) run() {
 	s.r = ftp.NewReader(s.nc, 0)
 	defer s.closeData()
+	s.private = s.a.Quirks.AlwaysPrivate
+	if s.a.Implicit && s.secure() != nil {
+		return
+	}
 	if s.greet() != nil {
 		return
 	}
@@ -64,9 +71,16 @@ func (s *session) greet() error {
 	if raw, ok := s.a.Quirks.Answers["GREETING"]; ok {
 		return s.sendRaw(raw)
 	}
+	if s.crowded() && strings.HasPrefix(s.a.Quirks.NoLogin, "421") {
+		_ = s.sendRaw(s.a.Quirks.NoLogin) // the session ends in any case
+		return errHangUp
+	}
 	return s.sendRaw("120 ready in a moment\r\n" +
 		"220-230 logged in already?\r\n 331 no\r\n220\r\n2200 visitors so far\r\n220 welcome\r\n")
 }
+
+// crowded reports whether there are too many sessions beside this one.
+func (s *session) crowded() bool { return s.a.Quirks.NoLogin != "" && s.others >= s.a.Quirks.Crowd }
 
 // reply sends a reply of one line.
 func (s *session) reply(code ftp.Code, text string) error {
@@ -116,6 +130,9 @@ func (s *session) serve(cmd ftp.Command) error {
 	q := &s.a.Quirks
 	switch cmd.Verb {
 	case "USER":
+		if s.crowded() {
+			return s.sendRaw(q.NoLogin)
+		}
 		return s.chatter(ftp.CodeNeedPassword, "password?")
 	case "PASS":
 		return s.chatter(ftp.CodeLoggedIn, "come in")
@@ -126,6 +143,8 @@ func (s *session) serve(cmd ftp.Command) error {
 		}
 		all := append(append([]string{"226 features"}, lines...), "end")
 		return s.sendRaw(string(ftp.NewReply(ftp.CodeSystemStatus, all...).Append(nil)))
+	case "STAT":
+		return s.chatter(ftp.CodeSystemStatus, "status")
 	case "OPTS", "TYPE", "PBSZ", "NOOP":
 		return s.chatter(ftp.CodeOK, "fine")
 	case "PWD":
@@ -147,6 +166,8 @@ func (s *session) serve(cmd ftp.Command) error {
 		return s.epsv()
 	case "PASV":
 		return s.pasv()
+	case "PORT", "EPRT":
+		return s.port(cmd)
 	default:
 		return s.serveFiles(cmd)
 	}
@@ -159,6 +180,11 @@ func (s *session) auth() error {
 	if err := s.reply(ftp.CodeSecurityOK, "go ahead"); err != nil {
 		return err
 	}
+	return s.secure()
+}
+
+// secure goes on with TLS.
+func (s *session) secure() error {
 	secured := tls.Server(s.raw, s.a.TLS)
 	if err := secured.Handshake(); err != nil {
 		return err
@@ -166,6 +192,24 @@ func (s *session) auth() error {
 	s.nc = secured
 	s.r.Reset(secured)
 	return nil
+}
+
+// port notes where the client listens.
+func (s *session) port(cmd ftp.Command) error {
+	if cmd.Verb == "PORT" && s.a.Quirks.NoPORT {
+		return s.reply(ftp.CodeNotImplemented, "PORT 1,2,3,4,5,6?")
+	}
+	parse := ftp.ParsePort
+	if cmd.Verb == "EPRT" {
+		parse = ftp.ParseEprt
+	}
+	ap, err := parse(cmd.Arg)
+	if err != nil {
+		return s.reply(ftp.CodeBadArgument, "where?")
+	}
+	s.closeData()
+	s.active = ap.String()
+	return s.chatter(ftp.CodeOK, "I shall come")
 }
 
 func (s *session) epsv() error {
@@ -188,7 +232,7 @@ func (s *session) pasv() error {
 	if err != nil {
 		return err
 	}
-	liar := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, 7}), port)
+	liar := netip.AddrPortFrom(cmp.Or(s.a.Quirks.Liar, netip.AddrFrom4([4]byte{203, 0, 113, 7})), port)
 	return s.sendRaw("227 at " + ftp.FormatPort(liar) + ", in 2 s\r\n")
 }
 

@@ -1,0 +1,4 @@
+package ftpclient
+
+// Plausible is for tests.
+var Plausible = plausible
