@@ -33,16 +33,14 @@ func newSite(w *world, cfg config.Site) (*site, error) {
 		return nil, errors.Join(err, tree.Close())
 	}
 	s := &site{cfg: cfg, tree: tree}
-	s.server = &ftpserver.Server{
+	s.server = &ftpserver.Server{Settings: ftpserver.Settings{
 		Name:         cfg.Banner,
 		Authenticate: s.authenticator(w.accounts),
 		Passive: ftpserver.Passive{
 			Low: cfg.Passive.Ports.Low, High: cfg.Passive.Ports.High, ExternalIP: cfg.Passive.ExternalIP,
 		},
-		TLS:     secured,
-		Network: w.opts.Network,
-		Logger:  w.log.With("site", cfg.Name),
-	}
+		TLS: secured,
+	}, Network: w.opts.Network, Logger: w.log.With("site", cfg.Name)}
 	return s, nil
 }
 

@@ -71,7 +71,7 @@ func (s *session) handlePASS(password string) {
 		login.TLS, login.Certificate = true, s.tls.client
 	}
 	login.Host = s.hostName
-	authenticate := s.srv.Authenticate
+	authenticate := s.policy.Authenticate
 	if s.host.Authenticate != nil {
 		authenticate = s.host.Authenticate
 	}

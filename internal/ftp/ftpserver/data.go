@@ -123,7 +123,7 @@ func (s *session) handlePASV(string) {
 		return
 	}
 	addr := s.local.Addr()
-	if ext := s.srv.Passive.ExternalIP; ext.IsValid() && addr.Is4() {
+	if ext := s.policy.Passive.ExternalIP; ext.IsValid() && addr.Is4() {
 		addr = ext.Unmap()
 	}
 	if !addr.Is4() {

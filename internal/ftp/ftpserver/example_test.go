@@ -24,7 +24,7 @@ func ExampleServer() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	srv := &ftpserver.Server{
+	srv := &ftpserver.Server{Settings: ftpserver.Settings{
 		Name: "Plant 1",
 		Authenticate: func(_ context.Context, l ftpserver.Login) (ftpserver.Account, error) {
 			if l.User != "anna" || !l.Password.Equal(secret.New("secret")) {
@@ -33,7 +33,7 @@ func ExampleServer() {
 			return ftpserver.Account{Name: l.User, Tree: tree}, nil
 		},
 		Passive: ftpserver.Passive{Low: 5000, High: 5010},
-	}
+	}}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)

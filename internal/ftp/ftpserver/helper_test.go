@@ -42,7 +42,7 @@ func newServer(dir string) (*ftpserver.Server, *filetree.Tree, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return &ftpserver.Server{
+	return &ftpserver.Server{Settings: ftpserver.Settings{
 		Authenticate: func(_ context.Context, l ftpserver.Login) (ftpserver.Account, error) {
 			switch {
 			case l.User == "anna" && l.Password.Equal(secret.New("secret")):
@@ -54,7 +54,7 @@ func newServer(dir string) (*ftpserver.Server, *filetree.Tree, error) {
 			}
 		},
 		Timeouts: ftpserver.Timeouts{BadLogin: time.Millisecond},
-	}, tree, nil
+	}}, tree, nil
 }
 
 func memory() *memnet.Network { return &memnet.Network{} }

@@ -21,7 +21,7 @@ type VirtualHost struct {
 func (s *session) handleHOST(arg string) {
 	host, ok := hostName(arg)
 	switch {
-	case s.srv.Host == nil:
+	case s.policy.Host == nil:
 		s.reply(ftp.CodeNotImplemented, "There is one site at this address; go on with USER")
 	case !ok:
 		s.reply(ftp.CodeBadArgument, "Want a name, an IPv4 address, or an IPv6 address in brackets, without a port")
@@ -30,7 +30,7 @@ func (s *session) handleHOST(arg string) {
 	case s.tls != nil && s.tls.name != "" && !strings.EqualFold(s.tls.name, host):
 		s.reply(ftp.CodeBadParameter, "TLS was begun with another name")
 	default:
-		v, ok := s.srv.Host(host)
+		v, ok := s.policy.Host(host)
 		if !ok {
 			s.reply(ftp.CodeBadParameter, "There is no site of that name at this address")
 			return

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,15 +32,16 @@ const (
 // sessions, and a connection from anywhere else is reset and disturbs nobody.
 // A port is free for the same client again once its connection has arrived.
 type passivePool struct {
-	Passive
 	listen func(addr netip.AddrPort) (net.Listener, error)
 	log    *slog.Logger
 
 	accepting sync.WaitGroup
 	mu        sync.Mutex // guards the following, and every passivePort
+	low, high uint16     // of the range; zero: ports of the system's choice
 	closed    bool
 	total     int
-	sets      map[netip.Addr]*portSet // by local address
+	sets      map[netip.Addr]*portSet   // by local address
+	leaving   map[*passivePort]struct{} // no longer offered, but waited on
 }
 
 // portSet is the ports open on one local address.
@@ -74,7 +76,7 @@ func (p *passivePool) lease(local, client netip.Addr) (*passiveWait, error) {
 		return nil, ErrServerClosed
 	}
 	if p.sets == nil {
-		p.sets = make(map[netip.Addr]*portSet)
+		p.sets, p.leaving = make(map[netip.Addr]*portSet), make(map[*passivePort]struct{})
 	}
 	set := p.sets[local]
 	if set == nil {
@@ -99,11 +101,11 @@ func (p *passivePool) lease(local, client netip.Addr) (*passiveWait, error) {
 }
 
 func (p *passivePool) exhausted(err error, client netip.Addr) error {
-	if p.Low == 0 {
+	if p.low == 0 {
 		return fault.Wrap(fault.Busy, err, "no passive port is free for %s", client).
 			WithHint("close data connections that are asked for and not used")
 	}
-	return fault.Wrap(fault.Busy, err, "no passive port of %d-%d is free for %s", p.Low, p.High, client).
+	return fault.Wrap(fault.Busy, err, "no passive port of %d-%d is free for %s", p.low, p.high, client).
 		WithHint("widen the range of passive ports, or close data connections that are asked for and not used")
 }
 
@@ -125,10 +127,10 @@ func (p *passivePool) openLocked(set *portSet) error {
 	if p.total >= maxPassivePorts {
 		return fault.New(fault.Busy, "%d passive ports are open already", p.total)
 	}
-	if p.Low == 0 {
+	if p.low == 0 {
 		return p.openPortLocked(set, 0)
 	}
-	size := int(p.High-p.Low) + 1
+	size := int(p.high-p.low) + 1
 	if len(set.ports) == size {
 		return fault.New(fault.Busy, "all %d passive ports are open", size)
 	}
@@ -138,9 +140,9 @@ func (p *passivePool) openLocked(set *portSet) error {
 	}
 	var err error
 	for busy, tried := 0, 0; tried < size && busy < maxBusyPorts; tried++ {
-		number := max(set.cursor, p.Low)
-		if set.cursor = number + 1; number == p.High {
-			set.cursor = p.Low
+		number := max(set.cursor, p.low)
+		if set.cursor = number + 1; number == p.high {
+			set.cursor = p.low
 		}
 		if open[number] {
 			continue
@@ -191,8 +193,8 @@ func (p *passivePool) deliver(port *passivePort, conn net.Conn) {
 	p.mu.Lock()
 	w := port.waiting[client]
 	if w != nil {
-		delete(port.waiting, client)
 		w.conns <- conn // has room: a wait is delivered to once
+		p.freeLocked(port, client)
 	}
 	p.mu.Unlock()
 	if w == nil {
@@ -218,13 +220,52 @@ func (w *passiveWait) open(ctx context.Context) (net.Conn, error) {
 func (w *passiveWait) close() {
 	w.pool.mu.Lock()
 	if w.port.waiting[w.client] == w {
-		delete(w.port.waiting, w.client)
+		w.pool.freeLocked(w.port, w.client)
 	}
 	w.pool.mu.Unlock()
 	select {
 	case conn := <-w.conns:
 		_ = netx.Reset(conn) // as above
 	default:
+	}
+}
+
+// setRange changes the ports to offer. Those that it has not are closed, at once
+// or when the last that wait on them are done.
+func (p *passivePool) setRange(low, high uint16) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if low == p.low && high == p.high {
+		return
+	}
+	p.low, p.high = low, high
+	for _, set := range p.sets {
+		set.cursor, set.turn = 0, 0
+		set.ports = slices.DeleteFunc(set.ports, func(port *passivePort) bool {
+			if low != 0 && low <= port.number && port.number <= high {
+				return false
+			}
+			p.leaving[port] = struct{}{}
+			p.endLocked(port)
+			return true
+		})
+	}
+}
+
+// freeLocked ends the wait of client on port.
+func (p *passivePool) freeLocked(port *passivePort, client netip.Addr) {
+	delete(port.waiting, client)
+	if _, ok := p.leaving[port]; ok {
+		p.endLocked(port)
+	}
+}
+
+// endLocked closes a port that is leaving, unless somebody waits on it.
+func (p *passivePool) endLocked(port *passivePort) {
+	if len(port.waiting) == 0 {
+		delete(p.leaving, port)
+		p.total--
+		_ = port.l.Close() // ends its accept, which is the point
 	}
 }
 
@@ -237,7 +278,10 @@ func (p *passivePool) close() {
 			_ = port.l.Close() // ends its accept, which is the point
 		}
 	}
-	p.sets = nil
+	for port := range p.leaving {
+		_ = port.l.Close()
+	}
+	p.sets, p.leaving = nil, nil
 	p.mu.Unlock()
 	p.accepting.Wait()
 }

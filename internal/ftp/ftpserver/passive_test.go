@@ -190,7 +190,7 @@ func TestIPv6(t *testing.T) {
 // TestSettings refuses settings that cannot work, in words.
 func TestSettings(t *testing.T) {
 	ask := func(context.Context, ftpserver.Login) (ftpserver.Account, error) { return ftpserver.Account{}, nil }
-	for name, srv := range map[string]*ftpserver.Server{
+	for name, set := range map[string]ftpserver.Settings{
 		"nobody":    {},
 		"half":      {Authenticate: ask, Passive: ftpserver.Passive{Low: 5000}},
 		"backwards": {Authenticate: ask, Passive: ftpserver.Passive{Low: 5001, High: 5000}},
@@ -202,6 +202,7 @@ func TestSettings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			srv := &ftpserver.Server{Settings: set}
 			if err := srv.Serve(l); fault.KindOf(err) != fault.Invalid || fault.HintOf(err) == "" {
 				t.Errorf("got %v, want Invalid and a hint", err)
 			}

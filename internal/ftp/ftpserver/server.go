@@ -2,7 +2,6 @@ package ftpserver
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -19,96 +18,27 @@ import (
 var ErrServerClosed = errors.New("ftp server closed")
 
 // Server is an FTP server. Authenticate must be set; all else may be left alone.
-// Its fields must not change once Serve was called.
+// Its fields must not change once Serve was called; [Server.Apply] takes other
+// settings then.
 type Server struct {
-	// Name greets in the 220 banner. Empty means "Sallyport".
-	Name         string
-	Authenticate Authenticate
-	Passive      Passive
-	Limits       Limits
-	Timeouts     Timeouts
-	// TLS, if set, is offered to clients. Nil serves plain FTP alone.
-	TLS *TLS
+	Settings
 	// Network dials active data connections and listens for passive ones.
 	// Nil means the operating system's.
 	Network netx.Network
-	// Host, if set, is asked for the site of a name that a client gives with HOST
-	// (RFC 7151), in lower case; false means that there is none. Nil: HOST is
-	// refused, and logins are the server's own.
-	Host func(name string) (VirtualHost, bool)
-	// OnTransfer, if set, is told of every file transfer when it is over, before
-	// the client is. It is called by the session and holds it up.
-	OnTransfer func(Transfer)
-	Logger     *slog.Logger // nil: discard
+	Logger  *slog.Logger // nil: discard
 
 	mu           sync.Mutex // guards the following
 	started      bool
 	closed       bool            // no new sessions; those there end when they are at rest
 	accepting    context.Context // until the server is closed
 	cancelAccept context.CancelFunc
+	now          *policy // of sessions to come
 	pool         *passivePool
-	tlsBase      *tls.Config // nil without TLS
 	listeners    map[net.Listener]struct{}
 	sessions     map[uint64]*session
 	perPeer      map[netip.Addr]int
 	lastID       uint64
 	gone         chan struct{} // closed when the server is and no session is left
-}
-
-// Passive says where passive data connections arrive.
-type Passive struct {
-	// Low and High bound the ports, both included. Zero means ports that the
-	// operating system picks; they are kept open and used again.
-	Low, High uint16
-	// ExternalIP is the IPv4 address in a 227 reply, for clients beyond a NAT.
-	// Invalid means the control connection's own. EPSV names no address.
-	ExternalIP netip.Addr
-}
-
-// Limits bounds what clients may use. Zero means the default named.
-type Limits struct {
-	Sessions        int // at once: 10,000
-	SessionsPerPeer int // at once from one address: as many as Sessions
-	LoginAttempts   int // wrong passwords in one session: 5
-	Line            int // bytes in one command line: 4096
-}
-
-// Timeouts bounds what is waited for. Zero means the default named.
-type Timeouts struct {
-	Login    time.Duration // from the banner to a good password: 1 minute
-	Idle     time.Duration // from one command to the next: 5 minutes; rests during a transfer
-	Stall    time.Duration // without one byte moving on a data connection: 2 minutes
-	Connect  time.Duration // for a data connection to come about: 30 seconds
-	Reply    time.Duration // for the client to take a reply: 30 seconds
-	BadLogin time.Duration // before a wrong password is answered, times the attempt: 1 second
-}
-
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}
-
-func (s *Server) limits() Limits {
-	l := s.Limits
-	l.Sessions = orDefault(l.Sessions, 10_000)
-	l.SessionsPerPeer = orDefault(l.SessionsPerPeer, l.Sessions)
-	l.LoginAttempts = orDefault(l.LoginAttempts, 5)
-	l.Line = orDefault(l.Line, ftp.DefaultMaxLine)
-	return l
-}
-
-func (s *Server) timeouts() Timeouts {
-	t := s.Timeouts
-	t.Login = orDefault(t.Login, time.Minute)
-	t.Idle = orDefault(t.Idle, 5*time.Minute)
-	t.Stall = orDefault(t.Stall, 2*time.Minute)
-	t.Connect = orDefault(t.Connect, 30*time.Second)
-	t.Reply = orDefault(t.Reply, 30*time.Second)
-	t.BadLogin = orDefault(t.BadLogin, time.Second)
-	return t
 }
 
 func (s *Server) logger() *slog.Logger {
@@ -118,33 +48,12 @@ func (s *Server) logger() *slog.Logger {
 	return s.Logger
 }
 
-// check refuses settings that cannot work.
-func (s *Server) check() error {
-	p := s.Passive
-	switch {
-	case s.Authenticate == nil:
-		return fault.New(fault.Invalid, "ftp server has nobody to ask for passwords").WithHint("set Authenticate")
-	case s.TLS != nil && s.TLS.Certificate == nil:
-		return fault.New(fault.Invalid, "ftp server has no certificate to speak TLS with").WithHint("set TLS.Certificate")
-	case (p.Low == 0) != (p.High == 0) || p.Low > p.High:
-		return fault.New(fault.Invalid, "passive ports %d-%d are no range", p.Low, p.High).
-			WithHint("give the lowest and the highest port, as in 5000-5010")
-	case p.Low != 0 && p.Low < minPort:
-		return fault.New(fault.Invalid, "passive ports %d-%d begin below %d", p.Low, p.High, minPort).
-			WithHint("choose ports from %d to 65535", minPort)
-	case p.ExternalIP.IsValid() && !p.ExternalIP.Unmap().Is4():
-		return fault.New(fault.Invalid, "external address %s is not IPv4", p.ExternalIP).
-			WithHint("PASV can name IPv4 addresses only; EPSV, which IPv6 uses, names none")
-	}
-	return nil
-}
-
 // Serve accepts control connections from l until Shutdown or Close, which make
 // it return [ErrServerClosed], or until l itself is closed. It closes l, and
 // returns when the sessions it started have ended. Several listeners may be
 // served at once.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.check(); err != nil {
+	if err := s.Settings.check(); err != nil {
 		return errors.Join(err, l.Close())
 	}
 	if !s.enter(l) {
@@ -171,12 +80,12 @@ func (s *Server) enter(l net.Listener) bool {
 		s.sessions = make(map[uint64]*session)
 		s.perPeer = make(map[netip.Addr]int)
 		s.gone = make(chan struct{})
-		if s.TLS != nil {
-			s.tlsBase = s.TLS.base()
+		if s.now == nil { // else Apply was first
+			s.now = newPolicy(s.Settings)
 		}
 	}
 	if s.pool == nil {
-		s.pool = &passivePool{Passive: s.Passive, listen: s.listenData, log: s.logger()}
+		s.pool = &passivePool{low: s.now.Passive.Low, high: s.now.Passive.High, listen: s.listenData, log: s.logger()}
 	}
 	s.listeners[l] = struct{}{}
 	return true
@@ -240,10 +149,10 @@ func (s *Server) admit(conn net.Conn, own *sync.WaitGroup) {
 }
 
 func (s *Server) register(conn net.Conn) (*session, string) {
-	limits := s.limits()
 	peer := addrPort(conn.RemoteAddr())
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	limits := s.now.Limits
 	switch {
 	case s.closed:
 		return nil, "The server is going down"

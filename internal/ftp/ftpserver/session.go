@@ -20,6 +20,7 @@ import (
 // mutex above it.
 type session struct {
 	srv         *Server
+	policy      *policy // the server's when the session began
 	id          uint64
 	raw         net.Conn // as it was accepted, beneath TLS
 	peer, local netip.AddrPort
@@ -60,10 +61,11 @@ type session struct {
 	seen seen
 }
 
+// newSession is called with the server's lock held.
 func newSession(srv *Server, id uint64, conn net.Conn, peer netip.AddrPort) *session {
 	s := &session{
-		srv: srv, id: id, raw: conn, conn: conn, peer: peer, local: addrPort(conn.LocalAddr()),
-		started: time.Now(), timeouts: srv.timeouts(), limits: srv.limits(),
+		srv: srv, policy: srv.now, id: id, raw: conn, conn: conn, peer: peer, local: addrPort(conn.LocalAddr()),
+		started: time.Now(), timeouts: srv.now.Timeouts, limits: srv.now.Limits,
 		log:   srv.logger().With("session", id, "peer", peer.String()),
 		table: commands, pool: srv.pool,
 		cwd: "/", ascii: true, facts: ftp.DefaultFacts,
@@ -93,7 +95,7 @@ func (s *session) serve() {
 
 // greet says 220, once TLS is there where it is implicit.
 func (s *session) greet() error {
-	if t := s.srv.TLS; t != nil && t.Implicit {
+	if t := s.policy.TLS; t != nil && t.Implicit {
 		if err := s.pace.arm(); err != nil {
 			return err
 		}
@@ -105,7 +107,7 @@ func (s *session) greet() error {
 	return nil
 }
 
-func (s *session) banner() string { return orDefault(s.srv.Name, "Sallyport") + " FTP server ready" }
+func (s *session) banner() string { return orDefault(s.policy.Name, "Sallyport") + " FTP server ready" }
 
 // step reads one command and carries it out. An error ends the session.
 func (s *session) step() error {

@@ -79,9 +79,9 @@ func TestShutdown(t *testing.T) {
 		})
 	})
 	t.Run("before-serve", func(t *testing.T) {
-		srv := &ftpserver.Server{Authenticate: func(context.Context, ftpserver.Login) (ftpserver.Account, error) {
+		srv := &ftpserver.Server{Settings: ftpserver.Settings{Authenticate: func(context.Context, ftpserver.Login) (ftpserver.Account, error) {
 			return ftpserver.Account{}, nil
-		}}
+		}}}
 		if err := errors.Join(srv.Shutdown(t.Context()), srv.Close()); err != nil {
 			t.Fatal(err)
 		}

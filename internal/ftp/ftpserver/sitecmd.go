@@ -120,7 +120,7 @@ const minIdle = 10 * time.Second
 // siteIDLE lets a client shorten the time that it may be silent. The site's own
 // is the most.
 func (s *session) siteIDLE(arg string) {
-	most := s.srv.timeouts().Idle
+	most := s.policy.Timeouts.Idle
 	if arg == "" {
 		s.reply(ftp.CodeOK, "This session may be silent for "+s.timeouts.Idle.String()+", at most for "+most.String())
 		return

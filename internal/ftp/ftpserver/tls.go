@@ -140,7 +140,7 @@ func newProtection(policy *TLS, base *tls.Config) *protection {
 // startTLS makes the control connection speak TLS from here on, or ends the
 // session: after a handshake that failed nobody knows what the next byte means.
 func (s *session) startTLS() bool {
-	p := newProtection(s.srv.TLS, s.srv.tlsBase)
+	p := newProtection(s.policy.TLS, s.policy.tlsBase)
 	inlineUrgent(s.raw, false)
 	conn := tls.Server(s.raw, p.conf)
 	ctx, cancel := context.WithTimeout(s.ctx, s.timeouts.Connect)
@@ -175,7 +175,7 @@ func (s *session) handleAUTH(arg string) {
 		return
 	}
 	switch {
-	case s.srv.TLS == nil:
+	case s.policy.TLS == nil:
 		s.reply(ftp.CodePolicyDenied, "This site has no certificate and speaks plain FTP, for networks that are trusted")
 	case s.tls != nil:
 		s.reply(ftp.CodeBadSequence, "TLS is on already")
@@ -193,7 +193,7 @@ func (s *session) handleAUTH(arg string) {
 				s.host, s.hostName = host, name // HOST may come before AUTH (RFC 7151 section 3)
 			}
 			// The old words SSL and TLS-P stand for a protected data channel, too.
-			s.tls.private = s.srv.TLS.Data != DataRefuse && (mechanism == "SSL" || mechanism == "TLS-P")
+			s.tls.private = s.policy.TLS.Data != DataRefuse && (mechanism == "SSL" || mechanism == "TLS-P")
 		}
 	}
 }
@@ -224,9 +224,9 @@ func (s *session) handlePROT(arg string) {
 		s.reply(ftp.CodeProtUnsupported, "TLS protects data wholly (P) or not at all (C)")
 	case level != "C" && level != "P":
 		s.reply(ftp.CodeBadParameter, "Levels are P (protected) and C (clear)")
-	case level == "C" && s.srv.TLS.Data == DataRequire:
+	case level == "C" && s.policy.TLS.Data == DataRequire:
 		s.reply(ftp.CodePolicyDenied, "This site wants data connections protected: PROT P")
-	case level == "P" && s.srv.TLS.Data == DataRefuse:
+	case level == "P" && s.policy.TLS.Data == DataRefuse:
 		s.reply(ftp.CodePolicyDenied, "This site wants data connections in the clear: PROT C")
 	default:
 		s.tls.private = level == "P"
@@ -236,10 +236,10 @@ func (s *session) handlePROT(arg string) {
 
 // mayLogin holds a login to the policy for control connections, or answers why not.
 func (s *session) mayLogin(user string) bool {
-	if s.tls != nil || s.srv.TLS == nil {
+	if s.tls != nil || s.policy.TLS == nil {
 		return true
 	}
-	switch s.srv.TLS.Control {
+	switch s.policy.TLS.Control {
 	case ControlAllow:
 		return true
 	case ControlCredentials:
@@ -258,7 +258,7 @@ func anonymous(user string) bool {
 
 // mayOpenData holds a transfer to the policy for data connections.
 func (s *session) mayOpenData() bool {
-	if s.srv.TLS == nil || s.srv.TLS.Data != DataRequire || s.tls != nil && s.tls.private {
+	if s.policy.TLS == nil || s.policy.TLS.Data != DataRequire || s.tls != nil && s.tls.private {
 		return true
 	}
 	want := "PROT P"

@@ -204,8 +204,8 @@ func (s *session) report(t *transfer, took time.Duration, err error) {
 	}
 	account := s.seen.account()
 	s.log.Info("transfer", "verb", t.verb, "path", t.path, "bytes", t.moved.Load(), "took", took, "ok", err == nil)
-	if s.srv.OnTransfer != nil {
-		s.srv.OnTransfer(Transfer{
+	if s.policy.OnTransfer != nil {
+		s.policy.OnTransfer(Transfer{
 			Session: s.id, Account: account, Peer: s.peer, Verb: t.verb, Path: t.path,
 			Bytes: t.moved.Load(), Took: took, Err: err,
 		})
