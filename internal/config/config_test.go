@@ -151,7 +151,7 @@ func TestUnserved(t *testing.T) {
 		}
 		return strings.Join(keys, "\n")
 	}
-	sites := "12:27 sites.softwares.active.source_port\n15:30 sites.softwares.authorization[1].path"
+	sites := "12:27 sites.softwares.active.source_port"
 	for path, want := range map[string]string{"": sites, "sites": sites, "sites[0]": sites, "sites[1]": "", "site": "", "gateway": "", "connector": "", "flows": "", "flows[0]": ""} {
 		if g := got(path); g != want {
 			t.Errorf("Unserved(%q): got\n%s\nwant\n%s", path, g, want)
@@ -232,4 +232,31 @@ func TestCheckOpensNothing(t *testing.T) {
 accounts: [{name: a, password: env:SALLYPORT_NO_SUCH_VARIABLE}]
 sites: [{name: s, path: /no/such/folder, tls: {certificate: file:/no/such/file, key: file:/no/such/key}}]
 `)
+}
+
+// TestHomes refuses homes that cannot be.
+func TestHomes(t *testing.T) {
+	for homes, want := range map[string]string{
+		`{folder: "/users/${user}"}`:                "",
+		`{folder: "/users/${name}"}`:                "has a hole that is not known here",
+		`{folder: "users/${user}"}`:                 "is no virtual folder",
+		`{folder: "/"}`:                             "the site's top is the folder of all",
+		`{folder: "/u/${user}", anonymous: public}`: "is no virtual folder",
+		`{folder: "/${user}/../x"}`:                 "is no virtual folder",
+	} {
+		_, err := config.Parse("f", []byte("accounts: [{name: a, password: env:A}]\nsites: [{name: s, path: /s, homes: "+homes+"}]\n"))
+		if got := fmt.Sprint(err); want == "" && err != nil || !strings.Contains(got, want) {
+			t.Errorf("%s: got %v, want %q", homes, err, want)
+		}
+	}
+	for name, account := range map[string]string{"slash": "a/b", "up": "..", "windows": `a\b`, "dot": "a."} {
+		_, err := config.Parse("f", []byte("accounts: [{name: '"+account+"', password: env:A}]\nsites: [{name: s, path: /s, homes: {folder: '/u/${user}'}}]\n"))
+		if err == nil || !strings.Contains(err.Error(), "can name none") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	_, err := config.Parse("f", []byte("sites: [{name: s, path: /s, anonymous: true, homes: {folder: '/u/${user}'}}]\n"))
+	if err == nil || !strings.Contains(err.Error(), "the anonymous may log in and have no folder") {
+		t.Errorf("anonymous: got %v", err)
+	}
 }

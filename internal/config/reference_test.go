@@ -48,7 +48,7 @@ the program; ` + "`make docs`" + ` writes it.
 func whole() Config {
 	return Config{
 		Accounts:  []Account{{}},
-		Sites:     []Site{{TLS: &SiteTLS{Clients: &SiteClients{}}, Authorization: []Rule{{}}}},
+		Sites:     []Site{{Homes: &Homes{}, TLS: &SiteTLS{Clients: &SiteClients{}}, Authorization: []Rule{{}}}},
 		Gateway:   &Gateway{SOCKS: &SOCKS{}},
 		Connector: &Connector{Mappings: []Mapping{{}}},
 		Flows:     []Flow{{Source: Source{FTP: &FTPServer{}, Local: &LocalFolder{}}, Sinks: []Sink{{FTP: &FTPSink{}, Local: &LocalSink{}}}}},

@@ -19,6 +19,7 @@ type Site struct {
 	Uploads       Uploads  `yaml:"uploads" help:"what is done with files that come in"`
 	Passive       Passive  `yaml:"passive" help:"passive mode: the ports it offers, the address it names"`
 	Active        Active   `yaml:"active" help:"active mode: the port it dials from"`
+	Homes         *Homes   `yaml:"homes" help:"a folder for each account; without it all share the site"`
 	Authorization []Rule   `yaml:"authorization" help:"who may do what; without it every account may read and write"`
 	Anonymous     bool     `yaml:"anonymous" help:"let anybody in to read; with authorization, write a rule that allows \"?\" instead"`
 	ReadOnly      bool     `yaml:"read_only" help:"refuse every command that changes files"`
@@ -136,11 +137,12 @@ type Active struct {
 }
 
 // Rule is one line of a site's authorization: what the named may do from Path
-// down. Exactly one of Allow and Deny is set. Subjects are account names,
+// down. The rule nearest to a path decides, of several for one folder a denial does,
+// and what no rule allows is denied. Exactly one of Allow and Deny is set. Subjects are account names,
 // "@group", "*" (every account) and "?" (anonymous).
 type Rule struct {
 	Allow       []string     `yaml:"allow" help:"whom the rule allows: accounts, \"@group\", \"*\" every account, \"?\" anonymous"`
-	Deny        []string     `yaml:"deny" help:"whom the rule denies: accounts, \"@group\", \"*\" everybody, \"?\" anonymous"`
+	Deny        []string     `yaml:"deny" help:"whom the rule denies: accounts, \"@group\", \"*\" everybody, the anonymous too, \"?\" anonymous"`
 	Path        string       `yaml:"path" help:"virtual folder from which the rule holds, such as /public; without it everywhere"`
 	Permissions []Permission `yaml:"permissions" need:"yes" help:"what is allowed or denied: read, write"`
 }
@@ -169,6 +171,7 @@ func (c *checker) sites() {
 		c.siteTLS(at+".tls", s.TLS)
 		c.passive(i, at+".passive", s)
 		c.authorization(at, s)
+		c.homes(at+".homes", s)
 		if len(s.Banner) > 400 {
 			c.fault(at+".banner", "write up to 400 bytes", "is longer than a reply can be")
 		}
@@ -209,22 +212,6 @@ func (c *checker) passive(i int, at string, s Site) {
 	}
 }
 
-// writeOnly warns of somebody who may write and not read: a site lets nobody in
-// who may not read.
-func (c *checker) writeOnly(at string, s Site, r Rule) {
-	if slices.Contains(r.Permissions, Read) || !slices.Contains(r.Permissions, Write) {
-		return
-	}
-	for _, subject := range r.Allow {
-		reads := slices.ContainsFunc(s.Authorization, func(o Rule) bool {
-			return slices.Contains(o.Permissions, Read) && (slices.Contains(o.Allow, subject) || slices.Contains(o.Allow, "*"))
-		})
-		if !reads {
-			c.warn(at+".permissions", "write [read, write]", "%s may write and not read, and is not let in", quote(subject))
-		}
-	}
-}
-
 func (c *checker) authorization(at string, s Site) {
 	if len(s.Authorization) > 0 && s.Anonymous {
 		c.fault(at+".anonymous", `remove it and write a rule {allow: ["?"], permissions: [read]}`, "with authorization, rules say what the anonymous may do")
@@ -241,7 +228,6 @@ func (c *checker) authorization(at string, s Site) {
 		c.subjects(p+".allow", r.Allow, true)
 		c.subjects(p+".deny", r.Deny, true)
 		c.virtualPath(p+".path", r.Path)
-		c.writeOnly(p, s, r)
 		for k, perm := range r.Permissions {
 			if perm != "" && slices.Contains(r.Permissions[:k], perm) {
 				c.fault(fmt.Sprintf("%s.permissions[%d]", p, k), "keep one of the two", "%s is written twice", perm)

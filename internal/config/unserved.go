@@ -18,8 +18,6 @@ var unserved = []struct {
 }{
 	{"journal.urls", nil, "write journal: embedded"},
 	{"sites[].active.source_port", nil, "active data connections leave from any port; remove it"},
-	{"sites[].authorization[].path", nil, "rules hold for the whole site; make a site of its own for the folder"},
-	{"sites[].authorization[].deny", nil, "rules allow; name those who may, everybody else may not"},
 	{"connector.mappings[].protocol", []string{"ftps"}, "write protocol: ftp for plain FTP, or tcp with data_ports for FTPS end to end"},
 	{"connector.mappings[].ftps", []string{"same-host", "terminate"}, "write ftps: off, or protocol: tcp with data_ports for FTPS end to end"},
 	{"connector.mappings[].active", []string{"on"}, "passive mode travels; write active: off"},

@@ -3,10 +3,12 @@ package daemon
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"slices"
 	"time"
 
+	"sallyport.dev/internal/access"
 	"sallyport.dev/internal/account"
 	"sallyport.dev/internal/config"
 	"sallyport.dev/internal/fault"
@@ -19,6 +21,8 @@ type site struct {
 	cfg    config.Site
 	server *ftpserver.Server
 	tree   *filetree.Tree
+	access *access.Site
+	log    *slog.Logger
 }
 
 // newSite prepares a site. It opens its folder and nothing else.
@@ -32,7 +36,7 @@ func newSite(w *world, cfg config.Site) (*site, error) {
 	if err != nil {
 		return nil, errors.Join(err, tree.Close())
 	}
-	s := &site{cfg: cfg, tree: tree}
+	s := &site{cfg: cfg, tree: tree, access: accessOf(cfg), log: w.log.With("site", cfg.Name)}
 	s.server = &ftpserver.Server{Settings: ftpserver.Settings{
 		Name:         cfg.Banner,
 		Authenticate: s.authenticator(w.accounts),
@@ -40,7 +44,7 @@ func newSite(w *world, cfg config.Site) (*site, error) {
 			Low: cfg.Passive.Ports.Low, High: cfg.Passive.Ports.High, ExternalIP: cfg.Passive.ExternalIP,
 		},
 		TLS: secured,
-	}, Network: w.opts.Network, Logger: w.log.With("site", cfg.Name)}
+	}, Network: w.opts.Network, Logger: s.log}
 	return s, nil
 }
 
@@ -56,15 +60,7 @@ func (s *site) authenticator(accounts *account.Store) ftpserver.Authenticate {
 		} else if err := accounts.Authenticate(ctx, l.User, l.Password); err != nil {
 			return ftpserver.Account{}, err
 		}
-		read, write := s.rights(accounts, name)
-		if !read {
-			return ftpserver.Account{}, fault.New(fault.Denied, "this account may not use this site")
-		}
-		shown := name
-		if shown == "" {
-			shown = "anonymous"
-		}
-		return ftpserver.Account{Name: shown, Tree: s.tree, ReadOnly: !write}, nil
+		return s.account(accounts, name)
 	}
 }
 
@@ -74,30 +70,6 @@ func (s *site) anonymous() bool {
 		return s.cfg.Anonymous
 	}
 	return slices.ContainsFunc(s.cfg.Authorization, func(r config.Rule) bool { return slices.Contains(r.Allow, "?") })
-}
-
-// rights says what the account called name, "" for anonymous, may do. Without
-// rules every account may read and write and anonymous may read; with them,
-// what is not allowed is not, and a denial wins.
-func (s *site) rights(accounts *account.Store, name string) (read, write bool) {
-	if len(s.cfg.Authorization) == 0 {
-		return true, name != "" && !s.cfg.ReadOnly
-	}
-	may := func(p config.Permission) bool {
-		allowed := false
-		for _, r := range s.cfg.Authorization {
-			if !slices.Contains(r.Permissions, p) {
-				continue
-			}
-			if accounts.Allows(r.Deny, name) {
-				return false
-			}
-			allowed = allowed || accounts.Allows(r.Allow, name)
-		}
-		return allowed
-	}
-	read = may(config.Read)
-	return read, read && may(config.Write) && !s.cfg.ReadOnly
 }
 
 // serve serves l until ctx ends.

@@ -44,6 +44,26 @@ func Open(dir string) (*Tree, error) {
 	return &Tree{root: root}, nil
 }
 
+// Sub opens the folder name as a tree of its own, whose walls are as high, with the
+// settings of t. With create it is made when it is missing, and so are those above
+// it. The caller closes the tree.
+func (t *Tree) Sub(name string, create bool) (*Tree, error) {
+	rel, err := inner(name)
+	if err != nil {
+		return nil, err
+	}
+	if create {
+		if err := t.root.MkdirAll(rel, 0o777); err != nil {
+			return nil, explain(err, name)
+		}
+	}
+	root, err := t.root.OpenRoot(rel)
+	if err != nil {
+		return nil, explain(err, name)
+	}
+	return &Tree{Sync: t.Sync, root: root}, nil
+}
+
 // Close releases the folder. Files that are open stay open.
 func (t *Tree) Close() error { return t.root.Close() }
 

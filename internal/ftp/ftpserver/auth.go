@@ -89,7 +89,7 @@ func (s *session) handlePASS(password string) {
 	if account.Name == "" {
 		account.Name = user
 	}
-	s.account = &account
+	s.account, s.cwd = &account, orDefault(account.Dir, "/")
 	s.log = s.srv.logger().With("session", s.id, "peer", s.peer.String(), "user", account.Name)
 	s.seen.login(account.Name)
 	s.pace.login(time.Time{})

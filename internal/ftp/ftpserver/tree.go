@@ -74,6 +74,8 @@ type Login struct {
 type Account struct {
 	Name string // as logs and session lists show it
 	Tree Tree
+	// Dir is the folder that the session starts in. Empty means the top.
+	Dir string
 	// ReadOnly refuses every command that changes something.
 	ReadOnly bool
 	// Release, if set, is called once when the session leaves the account.
