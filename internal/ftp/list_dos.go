@@ -109,13 +109,14 @@ func parseDOSClock(s string) (int, bool) {
 	case "PM":
 		half = 12 * 60
 	default:
-		return parseClock(s)
+		c, ok := parseFullClock(s)
+		return c.minutes, ok && c.precision == time.Minute
 	}
-	minutes, ok := parseClock(s[:len(s)-2])
-	if !ok || minutes >= 13*60 {
+	c, ok := parseFullClock(s[:len(s)-2])
+	if !ok || c.minutes >= 13*60 || c.precision != time.Minute {
 		return 0, false
 	}
-	return minutes%(12*60) + half, true
+	return c.minutes%(12*60) + half, true
 }
 
 // AppendDOSLine appends e as IIS shows it, without a CRLF, with a year of two

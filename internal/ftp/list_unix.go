@@ -10,29 +10,19 @@ import (
 // recentDays is how old a file may be for ls to show a time instead of a year.
 const recentDays = 180
 
-// maxListLine bounds what is taken for a line of LIST.
-const maxListLine = 2 * MaxPath
-
-// ParseListLine parses a line of LIST in either of the two common shapes,
-// [ParseUnixLine]'s and [ParseDOSLine]'s, and returns what these return.
-func ParseListLine(line string, now time.Time, loc *time.Location) (Entry, error) {
-	if line != "" && line[0] >= '0' && line[0] <= '9' {
-		return ParseDOSLine(line, loc)
-	}
-	return ParseUnixLine(line, now, loc)
-}
-
 // ParseUnixLine parses a line as "ls -l" writes it:
 //
 //	-rw-r--r--   1 owner  group    1234 May 28 09:15 a name
 //	drwxr-xr-x   2 owner  group    4096 May 28  2023 folder
 //	lrwxrwxrwx   1 owner  group       7 May 28 09:15 link -> target
 //
-// The columns before the date may be fewer, and the date may be 2023-05-28 09:15.
-// The name is all that follows one space after the date, spaces included. A date
-// without a year is the last such one that is not more than a day after now. loc
-// is the server's time zone, nil means UTC. Lines that name nothing are [ErrSkip],
-// all else is a [*SyntaxError].
+// The columns before the date may be fewer, and the date may be 2023-05-28 09:15, as
+// of --full-time with seconds and zone, or have its month in another language than
+// English. Where ls could not look at a file it writes question marks, and the entry
+// is its type and name. The name is all that follows one space after the date,
+// spaces included. A date without a year is the last such one that is not more than
+// a day after now. loc is the server's time zone, nil means UTC. Lines that name
+// nothing are [ErrSkip], all else is a [*SyntaxError].
 func ParseUnixLine(line string, now time.Time, loc *time.Location) (Entry, error) {
 	if strings.TrimSpace(line) == "" || isTotal(line) {
 		return Entry{}, ErrSkip
@@ -46,41 +36,70 @@ func ParseUnixLine(line string, now time.Time, loc *time.Location) (Entry, error
 		return Entry{}, badUnixLine(line)
 	}
 	e := Entry{Type: typ, Mode: mode, Size: -1}
+	if rest := line[len(first):]; strings.Contains(first, "?????????") {
+		ok = e.setUnlooked(rest)
+	} else {
+		ok = e.setColumnsAndDate(rest, now, loc)
+	}
+	if !ok || !e.setName(e.Name) {
+		return Entry{}, badUnixLine(line)
+	}
+	return e, nil
+}
 
-	// The date is found by its looks: the columns before it differ, and what
-	// follows it may contain anything.
+// setColumnsAndDate takes over columns, date and name, and reports whether they are
+// there. The date is found by its looks: the columns before it differ, and what
+// follows it may contain anything.
+func (e *Entry) setColumnsAndDate(rest string, now time.Time, loc *time.Location) bool {
 	var cols [8]string // links owner group size …, the last of which is next to the date
-	n := 0
-	for rest := line[len(first):]; n < len(cols); n++ {
+	for n := 0; n < len(cols); n++ {
 		rest = strings.TrimLeft(rest, " ")
 		if n > 0 {
 			if when, precision, name, ok := parseListDate(rest, now, loc); ok && e.setColumns(cols[:n]) {
-				e.Time, e.TimePrecision = when, precision
-				if e.setName(name) {
-					return e, nil
-				}
-				break
+				e.Time, e.TimePrecision, e.Name = when, precision, name
+				return true
 			}
 		}
-		cols[n], rest, ok = strings.Cut(rest, " ")
-		if !ok {
-			break
+		var ok bool
+		if cols[n], rest, ok = strings.Cut(rest, " "); !ok {
+			return false
 		}
 	}
-	return Entry{}, badUnixLine(line)
+	return false
+}
+
+// setUnlooked takes over the name behind links, owner, group, size and date, which
+// ls wrote as question marks each.
+func (e *Entry) setUnlooked(rest string) bool {
+	for range 5 {
+		var mark string
+		var ok bool
+		if mark, rest, ok = strings.Cut(strings.TrimLeft(rest, " "), " "); !ok || mark != "?" {
+			return false
+		}
+	}
+	e.Name = rest
+	return true
 }
 
 func badUnixLine(line string) error {
 	return &SyntaxError{What: "LIST line", Line: line, Want: "columns as of ls -l, with a date before the name"}
 }
 
+// totals are how ls begins in the languages it speaks.
+var totals = []string{
+	"total ", "insgesamt ", "totale ", "totalt ", "razem ", "celkem ", "összesen ", "yhteensä ", "totaal ", "toplam ",
+	"итого ", "всього ", "合計 ", "总用量 ", "總計 ", "합계 ",
+}
+
 // isTotal recognises "total 12", with which ls begins.
 func isTotal(line string) bool {
-	rest, ok := strings.CutPrefix(line, "total ")
-	if !ok || rest == "" {
-		return false
+	for _, word := range totals {
+		if rest, ok := strings.CutPrefix(line, word); ok {
+			return rest != "" && strings.Trim(rest, "0123456789.,KMGT ") == ""
+		}
 	}
-	return strings.Trim(rest, "0123456789.,KMGT ") == ""
+	return false
 }
 
 // parseModeColumn parses "-rw-r--r--", with the mark of an ACL or a label after
@@ -99,10 +118,13 @@ func parseModeColumn(col string) (typ EntryType, mode fs.FileMode, ok bool) {
 		typ = Dir
 	case 'l':
 		typ = Link
-	case 'b', 'c', 'p', 's', 'D', 'n':
+	case 'b', 'c', 'p', 's', 'D', 'n', '?':
 		typ = Other
 	default:
 		return 0, 0, false
+	}
+	if col[1:] == "?????????" {
+		return typ, 0, true
 	}
 	mode, ok = parsePerm(col[1:])
 	return typ, mode, ok
@@ -112,13 +134,22 @@ func parseModeColumn(col string) (typ EntryType, mode fs.FileMode, ok bool) {
 // it links, owner and group as far as they are there. It reports whether the last
 // one is a size; if not, the date that followed was none.
 func (e *Entry) setColumns(cols []string) bool {
-	size, err := strconv.ParseUint(cols[len(cols)-1], 10, 63)
+	last := cols[len(cols)-1]
+	if e.Type == Other {
+		if major, minor, ok := strings.Cut(last, ","); ok { // "8,1" of a device
+			if _, ok := decimal(major, 9); !ok {
+				return false
+			}
+			last = minor
+		}
+	}
+	size, err := strconv.ParseUint(last, 10, 63)
 	if err != nil {
 		return false
 	}
 	cols = cols[:len(cols)-1]
 	if e.Type == Other {
-		if len(cols) > 0 && strings.HasSuffix(cols[len(cols)-1], ",") { // "8, 1" of a device
+		if len(cols) > 0 && strings.HasSuffix(cols[len(cols)-1], ",") { // "8, 1"
 			cols = cols[:len(cols)-1]
 		}
 	} else {
@@ -143,11 +174,22 @@ func (e *Entry) setColumns(cols []string) bool {
 // setName takes over what follows the date, and reports whether there is a name.
 func (e *Entry) setName(name string) bool {
 	if e.Type == Link {
-		name, e.Target, _ = strings.Cut(name, " -> ")
+		name, e.Target = splitLink(name, e.Size)
 	}
 	e.Name = name
 	e.setDots()
 	return name != ""
+}
+
+// splitLink splits "name -> target". Either may have an arrow in it: the size of a
+// link is the length of its target, and where no cut fits that, the first one is it.
+func splitLink(s string, size int64) (name, target string) {
+	const arrow = " -> "
+	if at := int64(len(s)) - size - int64(len(arrow)); size > 0 && at > 0 && strings.HasPrefix(s[at:], arrow) {
+		return s[:at], s[at+int64(len(arrow)):]
+	}
+	name, target, _ = strings.Cut(s, arrow)
+	return name, target
 }
 
 // setDots recognises "." and ".." among the directories of a LIST.
@@ -159,99 +201,6 @@ func (e *Entry) setDots() {
 	case e.Name == "..":
 		e.Type = ParentDir
 	}
-}
-
-// parseListDate parses a date at the start of s, and returns what follows one
-// space after it.
-func parseListDate(s string, now time.Time, loc *time.Location) (t time.Time, precision time.Duration, name string, ok bool) {
-	a, rest, ok := strings.Cut(s, " ")
-	if !ok {
-		return t, 0, "", false
-	}
-	if len(a) == 10 { // 2023-05-28 09:15
-		year, okY := decimal(a[:4], 4)
-		month, okM := decimal(a[5:7], 2)
-		day, okD := decimal(a[8:], 2)
-		clock, name, okC := strings.Cut(rest, " ")
-		minutes, okT := parseClock(clock)
-		if okY && okM && okD && okC && okT && a[4] == '-' && a[7] == '-' && validDate(year, month, day) {
-			return time.Date(year, time.Month(month), day, 0, minutes, 0, 0, loc), time.Minute, name, true
-		}
-		return t, 0, "", false
-	}
-	b, rest, ok := strings.Cut(strings.TrimLeft(rest, " "), " ")
-	if !ok {
-		return t, 0, "", false
-	}
-	month, day := monthNumber(a), b
-	if month == 0 { // some write the day first
-		month, day = monthNumber(b), a
-	}
-	d, okD := decimal(strings.TrimSuffix(day, "."), 2)
-	c, name, okC := strings.Cut(strings.TrimLeft(rest, " "), " ")
-	if month == 0 || !okD || !okC {
-		return t, 0, "", false
-	}
-	if minutes, ok := parseClock(c); ok {
-		year := yearOf(month, d, minutes, now.In(loc))
-		if year < 0 {
-			return t, 0, "", false
-		}
-		return time.Date(year, time.Month(month), d, 0, minutes, 0, 0, loc), time.Minute, name, true
-	}
-	year, ok := decimal(c, 4)
-	if !ok || len(c) != 4 || !validDate(year, month, d) {
-		return t, 0, "", false
-	}
-	return time.Date(year, time.Month(month), d, 0, 0, 0, 0, loc), 24 * time.Hour, name, true
-}
-
-// yearOf returns the last year in which the date exists and is not more than a
-// day after now (servers' clocks and zones differ from what we think), or -1.
-func yearOf(month, day, minutes int, now time.Time) int {
-	limit := now.AddDate(0, 0, 1)
-	for year := limit.Year(); year > limit.Year()-9; year-- { // 29 February may be eight years away
-		if validDate(year, month, day) &&
-			!time.Date(year, time.Month(month), day, 0, minutes, 0, 0, now.Location()).After(limit) {
-			return year
-		}
-	}
-	return -1
-}
-
-// parseClock parses H:MM or HH:MM, with seconds ignored, into minutes.
-func parseClock(s string) (int, bool) {
-	hh, mm, ok := strings.Cut(s, ":")
-	if !ok {
-		return 0, false
-	}
-	if m, ss, ok := strings.Cut(mm, ":"); ok {
-		if sec, ok := decimal(ss, 2); !ok || sec > 60 {
-			return 0, false
-		}
-		mm = m
-	}
-	h, ok1 := decimal(hh, 2)
-	m, ok2 := decimal(mm, 2)
-	if !ok1 || !ok2 || len(mm) != 2 || h > 23 || m > 59 {
-		return 0, false
-	}
-	return h*60 + m, true
-}
-
-const months = "JanFebMarAprMayJunJulAugSepOctNovDec"
-
-// monthNumber returns 1 to 12 for an English abbreviation in any case, else 0.
-func monthNumber(s string) int {
-	if len(s) != 3 {
-		return 0
-	}
-	for m := range 12 {
-		if strings.EqualFold(s, months[3*m:3*m+3]) {
-			return m + 1
-		}
-	}
-	return 0
 }
 
 // AppendUnixLine appends e as "ls -l" shows it, without a CRLF. The time is shown
