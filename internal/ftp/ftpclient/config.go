@@ -69,7 +69,10 @@ type Config struct {
 	Habits *Habits
 	// Timeouts bound the waits.
 	Timeouts Timeouts
-	// Location is the time zone of the server's LIST. Nil means UTC.
+	// Location is the time zone of the server's LIST. Nil: its distance to UTC is
+	// learnt by one MDTM an hour, and UTC as long as that tells nothing; see
+	// [Conn.Zone]. Name the zone for a server that has summer time, or files of the
+	// other half of the year may be an hour off.
 	Location *time.Location
 	// Stage, if set, is told of each stage of Dial as it begins, in the order of
 	// the constants below; StageTLS only where there is TLS, before the greeting
@@ -137,9 +140,6 @@ func (c Config) withDefaults() (Config, string, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.Location == nil {
-		c.Location = time.UTC
 	}
 	c.Timeouts = c.Timeouts.withDefaults()
 	return c, host, nil

@@ -8,6 +8,9 @@ import "sync/atomic"
 type Habits struct {
 	noEPSV atomic.Bool // it refused EPSV, or answered nonsense
 	noPORT atomic.Bool // it refused PORT
+
+	system atomic.Pointer[string] // what it said to SYST, "" if nothing; nil: not asked yet
+	clock  clock
 }
 
 // KeepAlive is what is said on a connection that lies idle, so that nothing on the

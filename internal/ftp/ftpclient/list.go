@@ -2,12 +2,12 @@ package ftpclient
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"iter"
 	"path"
 	"strings"
-	"time"
 
 	"sallyport.dev/internal/fault"
 	"sallyport.dev/internal/ftp"
@@ -42,7 +42,7 @@ func (c *Conn) List(ctx context.Context, dir string) iter.Seq2[ftp.Entry, error]
 // list calls each for every entry until it returns false.
 func (c *Conn) list(ctx context.Context, what, dir string, each func(ftp.Entry) bool) error {
 	if c.feat.MLST && !c.noMLSD {
-		err := c.listing(ctx, what, ftp.Command{Verb: "MLSD", Arg: dir}, each)
+		err := c.listing(ctx, what, ftp.Command{Verb: "MLSD", Arg: dir}, mlsxParser{}, each)
 		r, refused := refusal(err)
 		if !refused || c.broken != nil || (r.Code != ftp.CodeUnknownCommand && r.Code != ftp.CodeNotImplemented) {
 			return err
@@ -56,6 +56,9 @@ func (c *Conn) list(ctx context.Context, what, dir string, each func(ftp.Entry) 
 // directory they can read: they send nothing, or the one line for the path itself,
 // and call that a success.
 func (c *Conn) listByLIST(ctx context.Context, what, dir string, each func(ftp.Entry) bool) error {
+	if err := c.askSystem(ctx); err != nil {
+		return c.wrap(err, what)
+	}
 	arg := dir
 	if strings.HasPrefix(dir, "-") {
 		arg = "./" + dir // or it would be taken for options of ls
@@ -63,7 +66,7 @@ func (c *Conn) listByLIST(ctx context.Context, what, dir string, each func(ftp.E
 	cmd := ftp.Command{Verb: "LIST", Arg: arg}
 	var held ftp.Entry // the first entry, while it may be the path itself
 	n, more := 0, true
-	err := c.listing(ctx, what, cmd, func(e ftp.Entry) bool {
+	err := c.listLIST(ctx, what, dir, cmd, func(e ftp.Entry) bool {
 		n++
 		if n == 1 && dir != "" && (e.Name == dir || e.Name == path.Base(dir)) {
 			held = e
@@ -87,11 +90,21 @@ func (c *Conn) listByLIST(ctx context.Context, what, dir string, each func(ftp.E
 	}
 }
 
+// listLIST runs one LIST of dir, and learns the server's time zone first where that
+// is wanted.
+func (c *Conn) listLIST(ctx context.Context, what, dir string, cmd ftp.Command, each func(ftp.Entry) bool) error {
+	if c.cfg.Location == nil && !c.cfg.Habits.clock.fresh() {
+		return c.listLearning(ctx, what, dir, cmd, each)
+	}
+	return c.listing(ctx, what, cmd, c.listParser(), each)
+}
+
 // listInside lists what is within arg, where LIST of arg itself gave a single entry
 // of the same name: with a slash behind it, it can mean nothing but a directory.
 func (c *Conn) listInside(ctx context.Context, what, arg string, each func(ftp.Entry) bool) error {
 	n := 0
-	err := c.listing(ctx, what, ftp.Command{Verb: "LIST", Arg: strings.TrimRight(arg, "/") + "/"}, func(e ftp.Entry) bool {
+	inside := strings.TrimRight(arg, "/") + "/"
+	err := c.listLIST(ctx, what, inside, ftp.Command{Verb: "LIST", Arg: inside}, func(e ftp.Entry) bool {
 		n++
 		return each(e)
 	})
@@ -102,8 +115,27 @@ func (c *Conn) listInside(ctx context.Context, what, arg string, each func(ftp.E
 	return err
 }
 
+// lineParser makes entries of the lines of one listing. [ftp.ErrSkip] means that a
+// line gives none.
+type lineParser interface {
+	Parse(line string) (ftp.Entry, error)
+	End() error
+}
+
+// mlsxParser is the parser of MLSD.
+type mlsxParser struct{}
+
+func (mlsxParser) Parse(line string) (ftp.Entry, error) {
+	if line == "" {
+		return ftp.Entry{}, ftp.ErrSkip
+	}
+	return ftp.ParseMLSx(line)
+}
+
+func (mlsxParser) End() error { return nil }
+
 // listing runs one listing command.
-func (c *Conn) listing(ctx context.Context, what string, cmd ftp.Command, each func(ftp.Entry) bool) error {
+func (c *Conn) listing(ctx context.Context, what string, cmd ftp.Command, parse lineParser, each func(ftp.Entry) bool) error {
 	t, err := c.start(ctx, what, cmd, 0)
 	if err != nil {
 		return err
@@ -115,27 +147,24 @@ func (c *Conn) listing(ctx context.Context, what string, cmd ftp.Command, each f
 			_ = d.abandon() // the connection has noted it, if it cannot be used any more
 		}
 	}()
-	parse := c.lineParser(cmd.Verb)
 	lines := ftp.NewReader(bufio.NewReaderSize(d, 32<<10), maxListingLine)
 	for {
 		line, err := lines.ReadLine()
 		if isEOF(err) {
-			return c.wrap(listed(t), what)
+			return c.wrap(cmp.Or(listed(t), parse.End()), what)
 		}
 		if t.over && t.result != nil {
 			return t.result
 		}
 		var e ftp.Entry
+		skip := false
 		if err == nil {
-			e, err = parse(string(line))
+			e, skip, err = ownEntry(parse.Parse(string(line)))
 		}
 		switch {
-		case errors.Is(err, ftp.ErrSkip):
-			continue
 		case err != nil:
 			return c.wrap(errors.Join(fault.As(err, "reading the listing"), d.abandon()), what)
-		}
-		if !each(e) {
+		case !skip && !each(e):
 			return nil
 		}
 	}
@@ -154,29 +183,19 @@ func listed(t *transfer) error {
 	return nil
 }
 
-// lineParser returns the parser for the lines of MLSD or LIST. It skips lines that
-// name nothing of the directory's own.
-func (c *Conn) lineParser(verb string) func(string) (ftp.Entry, error) {
-	parse := ftp.ParseMLSx
-	if verb == "LIST" {
-		now := time.Now()
-		parse = func(line string) (ftp.Entry, error) { return ftp.ParseListLine(line, now, c.cfg.Location) }
+// ownEntry passes over what is nothing of the directory's own.
+func ownEntry(e ftp.Entry, err error) (_ ftp.Entry, skip bool, _ error) {
+	switch {
+	case errors.Is(err, ftp.ErrSkip):
+		return ftp.Entry{}, true, nil
+	case err != nil:
+		return ftp.Entry{}, false, err
+	case e.Type == ftp.CurrentDir, e.Type == ftp.ParentDir, e.Name == ".", e.Name == "..":
+		return ftp.Entry{}, true, nil
+	case strings.Contains(e.Name, "/"):
+		return ftp.Entry{}, false, &ftp.SyntaxError{What: "name in a listing", Line: e.Name, Want: "a name without slashes"}
 	}
-	return func(line string) (ftp.Entry, error) {
-		if line == "" {
-			return ftp.Entry{}, ftp.ErrSkip
-		}
-		e, err := parse(line)
-		switch {
-		case err != nil:
-			return ftp.Entry{}, err
-		case e.Type == ftp.CurrentDir, e.Type == ftp.ParentDir, e.Name == ".", e.Name == "..":
-			return ftp.Entry{}, ftp.ErrSkip
-		case strings.Contains(e.Name, "/"):
-			return ftp.Entry{}, &ftp.SyntaxError{What: "name in a listing", Line: e.Name, Want: "a name without slashes"}
-		}
-		return e, nil
-	}
+	return e, false, nil
 }
 
 // enter finds out whether dir is a directory, by going there and back.

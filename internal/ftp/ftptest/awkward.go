@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"iter"
 	"maps"
 	"net"
 	"net/netip"
@@ -75,8 +76,14 @@ type Quirks struct {
 	Answers map[string]string
 	// EarlyFinal sends the 226 before the data instead of after it.
 	EarlyFinal bool
-	// Listing replaces the lines of MLSD and LIST.
+	// System is the answer to SYST. Empty refuses it.
+	System string
+	// Listing replaces the lines of MLSD and LIST; Lines does so with lines that are
+	// made as they are sent, without their ends.
 	Listing string
+	Lines   iter.Seq[string]
+	// Times are the answers to MDTM, by name. What is not in it has one time for all.
+	Times map[string]string
 	// Die, if not nil, ends transfers before their end.
 	Die *Death
 	// ControlLimit, if above 0, is the number of bytes sent on a control

@@ -1,6 +1,7 @@
 package ftptest
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -35,11 +36,11 @@ func (s *session) serveFiles(cmd ftp.Command) error {
 		}
 		return s.send(content[min(s.takeRest(), len(content)):])
 	case "MLSD":
-		return s.send(s.a.listing(func(name string, size int) string {
+		return s.list(s.a.listing(func(name string, size int) string {
 			return fmt.Sprintf("Size=%d;x.y=226;MODIFY=%s;type=file; %s\r\n", size, awkwardTime, name)
 		}))
 	case "LIST":
-		return s.send(s.a.listing(func(name string, size int) string {
+		return s.list(s.a.listing(func(name string, size int) string {
 			return fmt.Sprintf("-rw-r--r--   1 226      550      %d Feb 29  2024 %s\r\n", size, name)
 		}))
 	case "STOR", "APPE":
@@ -58,6 +59,9 @@ func (s *session) serveFiles(cmd ftp.Command) error {
 		s.rest = n
 		return s.chatter(ftp.CodePending, "go on")
 	case "SIZE", "MDTM", "MLST", "DELE", "RNFR":
+		if t, ok := s.a.Quirks.Times[cmd.Arg]; ok && cmd.Verb == "MDTM" {
+			return s.reply(ftp.CodeFileStatus, t)
+		}
 		if !there {
 			return missing()
 		}
@@ -194,6 +198,31 @@ func (s *session) greetData(raw net.Conn) (_, data net.Conn, err error) {
 
 // send serves a download or listing.
 func (s *session) send(content string) error {
+	if die := s.a.Quirks.Die; die != nil {
+		content = content[:min(die.After, len(content))]
+	}
+	return s.sendBy(func(data io.Writer) error { return s.write(data, content) })
+}
+
+// list serves a listing.
+func (s *session) list(content string) error {
+	if s.a.Quirks.Lines == nil {
+		return s.send(content)
+	}
+	return s.sendBy(func(data io.Writer) error {
+		w := bufio.NewWriterSize(data, 64<<10)
+		for line := range s.a.Quirks.Lines {
+			_, _ = w.WriteString(line) // the error stays until Flush
+			if _, err := w.WriteString("\r\n"); err != nil {
+				return err
+			}
+		}
+		return w.Flush()
+	})
+}
+
+// sendBy serves what write sends.
+func (s *session) sendBy(write func(data io.Writer) error) error {
 	raw, data, err := s.accept()
 	if err != nil || raw == nil {
 		return err
@@ -204,14 +233,10 @@ func (s *session) send(content string) error {
 			return err
 		}
 	}
-	die := s.a.Quirks.Die
-	if die != nil {
-		content = content[:min(die.After, len(content))]
-	}
-	if err := s.write(data, content); err != nil {
+	if err := write(data); err != nil {
 		return s.wentAway()
 	}
-	if die != nil {
+	if die := s.a.Quirks.Die; die != nil {
 		return s.die(raw, die)
 	}
 	if s.a.Quirks.KeepData {

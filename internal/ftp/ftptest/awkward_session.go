@@ -145,6 +145,11 @@ func (s *session) serve(cmd ftp.Command) error {
 		return s.sendRaw(string(ftp.NewReply(ftp.CodeSystemStatus, all...).Append(nil)))
 	case "STAT":
 		return s.chatter(ftp.CodeSystemStatus, "status")
+	case "SYST":
+		if q.System == "" {
+			return s.reply(ftp.CodeUnknownCommand, "what?")
+		}
+		return s.reply(ftp.CodeSystemType, q.System)
 	case "OPTS", "TYPE", "PBSZ", "NOOP":
 		return s.chatter(ftp.CodeOK, "fine")
 	case "PWD":
