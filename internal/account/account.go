@@ -1,25 +1,23 @@
 // Package account knows who may log in, and checks passwords.
 //
 // A [Store] holds [Account]s and answers [Store.Authenticate]. A password is
-// known by its argon2id hash (see package phc for the format) or by a reference
-// to the password itself, which is read anew at each login. Sites and the
+// known by its hash (see package phc for the kinds) or by a reference to the
+// password itself, which is read anew at each login. Sites and the
 // gateway's SOCKS5 listener ask the same store; what somebody may do after
 // logging in is [Store.Allows] for lists of subjects, and theirs beyond that.
 //
-// It is made for strangers at the door: a wrong password and an unknown name take
-// the same time and give the same error, the memory that hashing takes at one
-// moment is bounded, and so is the queue for it. Right answers are remembered for
+// It is made for strangers at the door: a wrong password and an unknown name cost
+// the same work and give the same error, however the accounts' hashes differ; the
+// memory that hashing takes at one moment is bounded, and so is the queue for it. Right answers are remembered for
 // a few minutes, since programs open many connections with one password.
 package account
 
 import (
-	"context"
 	"crypto/rand"
 	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/crypto/argon2"
 	"golang.org/x/sync/semaphore"
 
 	"sallyport.dev/internal/account/phc"
@@ -39,7 +37,7 @@ const (
 // Account is somebody who may log in. Exactly one of Hash and Password is set.
 type Account struct {
 	Name     string
-	Hash     string     // argon2id in the PHC string format
+	Hash     string     // as package phc reads it
 	Password secret.Ref // where the password is
 	Groups   []string
 }
@@ -53,7 +51,7 @@ type entry struct {
 // Store is a set of accounts. It may be used by many goroutines.
 type Store struct {
 	accounts map[string]entry
-	dummy    phc.Hash // what is computed for the unknown; Memory 0: nothing needs to be
+	prices   []phc.Hash // what is computed for whoever is refused; none: nothing needs to be
 	seen     *memo
 	room     *semaphore.Weighted // in KiB
 	queue    chan struct{}
@@ -81,21 +79,11 @@ func NewStore(accounts []Account) (*Store, error) {
 			if e.hash, err = phc.Parse(a.Hash); err != nil {
 				return nil, fault.As(err, "read the password of account %q", a.Name)
 			}
-			s.dummy = costlier(s.dummy, e.hash)
+			s.prices = addPrice(s.prices, e.hash)
 		}
 		s.accounts[a.Name] = e
 	}
 	return s, nil
-}
-
-// costlier returns the hash that takes longer to compute, with a sum that no
-// password has to match.
-func costlier(a, b phc.Hash) phc.Hash {
-	if uint64(a.Memory)*uint64(a.Time) >= uint64(b.Memory)*uint64(b.Time) {
-		return a
-	}
-	b.Salt, b.Sum = random(len(b.Salt)), random(len(b.Sum))
-	return b
 }
 
 // Check resolves every reference once, so that a missing one is found at the start
@@ -139,39 +127,8 @@ func (s *Store) Allows(subjects []string, name string) bool {
 // Groups returns the groups of the account called name.
 func (s *Store) Groups(name string) []string { return slices.Clone(s.accounts[name].Groups) }
 
-// Hash returns a hash of password to write into a document: argon2id with 64 MiB,
-// 3 passes and 4 lanes, the second recommendation of RFC 9106 section 4.
-func Hash(password secret.Text) string {
-	h := phc.Hash{Memory: 64 << 10, Time: 3, Lanes: 4, Salt: random(16), Sum: make([]byte, 32)}
-	h.Sum = compute(h, password)
-	return h.String()
-}
-
-func compute(h phc.Hash, password secret.Text) []byte {
-	return argon2.IDKey([]byte(password.Reveal()), h.Salt, h.Time, h.Memory, h.Lanes, uint32(len(h.Sum))) //nolint:gosec // a digest has at most phc.MaxSum bytes
-}
-
 func random(n int) []byte {
 	b := make([]byte, n)
 	rand.Read(b) // never fails: it ends the program instead
 	return b
-}
-
-// hashing computes h for password within the store's bounds.
-func (s *Store) hashing(ctx context.Context, h phc.Hash, password secret.Text, again func() bool) (sum []byte, err error) {
-	select {
-	case s.queue <- struct{}{}:
-		defer func() { <-s.queue }()
-	default:
-		return nil, fault.New(fault.Busy, "too many logins at once").WithHint("try again in a moment")
-	}
-	need := min(int64(h.Memory), memory)
-	if err := s.room.Acquire(ctx, need); err != nil {
-		return nil, fault.As(err, "wait for the turn to log in")
-	}
-	defer s.room.Release(need)
-	if again() {
-		return nil, nil
-	}
-	return compute(h, password), nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/binary"
 	"sync"
 	"time"
@@ -15,7 +14,7 @@ import (
 
 // Authenticate checks the password of the account called name. Whoever is not
 // known and whoever gives a wrong password get the same [fault.Unauthenticated]
-// after the same time. Too many logins at once are [fault.Busy]; a reference that
+// after the same work. Too many logins at once are [fault.Busy]; a reference that
 // cannot be resolved is the operator's error and told as such.
 func (s *Store) Authenticate(ctx context.Context, name string, password secret.Text) error {
 	if len(password.Reveal()) > MaxPassword {
@@ -43,29 +42,26 @@ func (s *Store) byHash(ctx context.Context, e entry, password secret.Text) error
 	if s.seen.has(mark) {
 		return nil
 	}
-	hit := false
-	sum, err := s.hashing(ctx, e.hash, password, func() bool {
-		hit = s.seen.has(mark) // somebody before us in the queue had the same password
-		return hit
+	right, err := s.hashing(ctx, e.hash, password, func() bool {
+		return s.seen.has(mark) // somebody before us in the queue had the same password
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case hit:
-		return nil
-	case subtle.ConstantTimeCompare(sum, e.hash.Sum) != 1 || password.Empty():
+	}
+	if !right || password.Empty() {
+		if err := s.pay(ctx, &e.hash, password); err != nil {
+			return err
+		}
 		return refused()
 	}
 	s.seen.add(mark)
 	return nil
 }
 
-// refuse takes as long as a wrong password of the costliest account does.
+// refuse costs as much as a wrong password of an account with a hash.
 func (s *Store) refuse(ctx context.Context, password secret.Text) error {
-	if s.dummy.Memory > 0 {
-		if _, err := s.hashing(ctx, s.dummy, password, func() bool { return false }); err != nil {
-			return err
-		}
+	if err := s.pay(ctx, nil, password); err != nil {
+		return err
 	}
 	return refused()
 }

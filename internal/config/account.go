@@ -14,7 +14,7 @@ import (
 // Account is somebody who may log in.
 type Account struct {
 	Name     string   `yaml:"name" need:"yes" help:"login name, such as svc-erp"`
-	Password Password `yaml:"password" need:"yes" help:"env:NAME, file:PATH, or {hash: \"$argon2id$...\"}"`
+	Password Password `yaml:"password" need:"yes" help:"env:NAME, file:PATH, or {hash: \"...\"} of argon2id, bcrypt or sha512-crypt"`
 	Groups   []string `yaml:"groups" help:"groups that it belongs to; rules name them as @group"`
 }
 
@@ -22,7 +22,7 @@ type Account struct {
 // itself or by its hash. Exactly one of the two is set.
 type Password struct {
 	Ref  secret.Ref
-	Hash string // argon2id in the PHC string format
+	Hash string // as package phc reads it
 }
 
 // IsZero reports whether nothing is set.
@@ -30,7 +30,7 @@ func (p Password) IsZero() bool { return p == Password{} }
 
 // hashed is the written form of a password that is known by its hash.
 type hashed struct {
-	Hash hash `yaml:"hash" need:"yes" help:"argon2id in the PHC string format"`
+	Hash hash `yaml:"hash" need:"yes" help:"argon2id as of sallyport account hash, bcrypt as of htpasswd -B, or sha512-crypt as of openssl passwd -6"`
 }
 
 // hash is a password hash. Its text is never shown.

@@ -54,7 +54,7 @@ func schemaOf(t reflect.Type) *schema {
 	case reflect.TypeFor[secret.Ref]():
 		return &schema{Type: "string", Pattern: refPattern}
 	case reflect.TypeFor[hash]():
-		return &schema{Type: "string", Pattern: `^\$argon2id\$v=19\$`}
+		return &schema{Type: "string", Pattern: `^\$(argon2id\$v=19|2[aby]\$|6)\$`}
 	case reflect.TypeFor[time.Duration]():
 		return &schema{Type: "string", Pattern: `^[0-9.]+(ms|s|m|h)([0-9.]+(ms|s|m|h))*$`}
 	case reflect.TypeFor[PortRange]():

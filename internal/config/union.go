@@ -24,7 +24,7 @@ func (p *Password) decode(d *decoder, n ast.Node, path string) {
 	}
 	ref, err := secret.ParseRef(s)
 	if err != nil {
-		d.fault(position(n), path, "write env:NAME, file:PATH, or {hash: \"$argon2id$...\"}", "a password must not stand in the document")
+		d.fault(position(n), path, "write env:NAME, file:PATH, or {hash: \"$argon2id$...\"} as sallyport account hash makes it", "a password must not stand in the document")
 		return
 	}
 	p.Ref = ref

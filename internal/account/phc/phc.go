@@ -1,4 +1,4 @@
-// Package phc is the grammar of argon2id password hashes in the PHC string format:
+// Package phc is the grammar of password hashes as text. Three kinds are read:
 //
 //	$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQxMjM0NTY3OA$vLHPCRLQ...
 //	 │         │    │       │   │   └ salt                  └ digest, both unpadded base64
@@ -6,7 +6,14 @@
 //	 │         │    │       └ passes over the memory
 //	 │         │    └ memory in KiB
 //	 │         └ version 1.3 of Argon2 (RFC 9106), the only one read
-//	 └ the only function read
+//	 └ the PHC string format
+//
+//	$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW
+//	    │  └ 22 characters of salt, 31 of digest: bcrypt, as htpasswd -B makes it
+//	    └ binary logarithm of its rounds
+//
+//	$6$rounds=5000$salt$digest of 86 characters: sha512-crypt, as /etc/shadow has it
+//	   └ may be left out: 5000
 //
 // A hash decides how much memory and time it costs to check a password against
 // it, so [Parse] bounds both. It computes nothing: package account does.
@@ -31,23 +38,41 @@ const (
 	MaxSalt   = 64
 	MinSum    = 16
 	MaxSum    = 64
+
+	MinBcrypt = 4  // the least that bcrypt knows
+	MaxBcrypt = 15 // some seconds
+	MinRounds = 1000
+	MaxRounds = 1_000_000 // about a second
 )
 
-// Hash is an argon2id hash and what it takes to compute it again.
+// Kind is the function that made a hash.
+type Kind uint8
+
+// The kinds of hashes.
+const (
+	Argon2id Kind = iota
+	Bcrypt
+	SHA512Crypt
+)
+
+// Hash is a password hash and what it takes to compute it again.
 type Hash struct {
-	Memory uint32 // KiB
-	Time   uint32 // passes
-	Lanes  uint8
-	Salt   []byte
-	Sum    []byte
+	Kind   Kind
+	Memory uint32 // of argon2id, KiB
+	Time   uint32 // of argon2id, passes
+	Lanes  uint8  // of argon2id
+	Cost   uint32 // of bcrypt, the binary logarithm of its rounds; of sha512-crypt, its rounds
+	Head   string // of the other two, what stands before the salt
+	Salt   []byte // of the other two as it is written
+	Sum    []byte // likewise
 }
 
 // others are the heads of hashes that people have and this package does not read.
 var others = []struct{ prefix, name string }{
 	{"$argon2i$", "argon2i"}, {"$argon2d$", "argon2d"},
-	{"$2a$", "bcrypt"}, {"$2b$", "bcrypt"}, {"$2x$", "bcrypt"}, {"$2y$", "bcrypt"}, {"{BCRYPT}", "bcrypt"},
-	{"$6$", "sha512-crypt"}, {"$5$", "sha256-crypt"}, {"$1$", "md5-crypt"}, {"$y$", "yescrypt"}, {"$7$", "scrypt"},
-	{"{SSHA", "LDAP's salted hash"}, {"{SHA", "LDAP's hash"}, {"$pbkdf2", "PBKDF2"}, {"$scrypt$", "scrypt"},
+	{"$2x$", "faulty bcrypt"}, {"$2$", "faulty bcrypt"},
+	{"$5$", "sha256-crypt"}, {"$1$", "md5-crypt"}, {"$apr1$", "Apache's md5"}, {"$y$", "yescrypt"}, {"$gy$", "yescrypt"}, {"$7$", "scrypt"},
+	{"{SSHA", "LDAP's salted"}, {"{SHA}", "LDAP's"}, {"$pbkdf2", "PBKDF2"}, {"$scrypt$", "scrypt"},
 }
 
 const form = "$argon2id$v=19$m=KIB,t=PASSES,p=LANES$SALT$DIGEST"
@@ -58,12 +83,27 @@ func Parse(s string) (Hash, error) {
 	for _, o := range others {
 		if strings.HasPrefix(s, o.prefix) {
 			return Hash{}, fault.New(fault.Unsupported, "a %s hash is not read", o.name).
-				WithHint("hash the password anew with argon2id: %s", form)
+				WithHint("argon2id, bcrypt and sha512-crypt are; hash the password anew: sallyport account hash")
 		}
 	}
+	switch {
+	case len(s) > MaxLen:
+		return Hash{}, fault.New(fault.Invalid, "the hash is longer than %d bytes", MaxLen)
+	case strings.HasPrefix(s, "$2"):
+		return bcrypt(s)
+	case strings.HasPrefix(s, "$6$"):
+		return sha512Crypt(s)
+	case strings.HasPrefix(s, "{"):
+		return Hash{}, fault.New(fault.Invalid, "the hash has a name in braces before it").WithHint("begin with its $")
+	}
+	return argon2id(s)
+}
+
+func argon2id(s string) (Hash, error) {
 	parts := strings.Split(s, "$")
-	if len(s) > MaxLen || len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" {
-		return Hash{}, fault.New(fault.Invalid, "this is no argon2id hash").WithHint("its form is %s", form)
+	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" {
+		return Hash{}, fault.New(fault.Invalid, "this is no hash of argon2id, bcrypt or sha512-crypt").
+			WithHint("make one with: sallyport account hash; its form is %s", form)
 	}
 	if parts[2] != "v=19" {
 		return Hash{}, fault.New(fault.Unsupported, "this version of argon2id is not read").WithHint("version 1.3 is: v=19")
@@ -134,8 +174,14 @@ func blob(s, name string, low, high int) ([]byte, error) {
 	return b, nil
 }
 
-// String writes h in the PHC string format.
+// String writes h as it is read.
 func (h Hash) String() string {
+	switch h.Kind {
+	case Bcrypt:
+		return h.Head + string(h.Salt) + string(h.Sum)
+	case SHA512Crypt:
+		return h.Head + string(h.Salt) + "$" + string(h.Sum)
+	}
 	return fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s", h.Memory, h.Time, h.Lanes,
 		encoding.EncodeToString(h.Salt), encoding.EncodeToString(h.Sum))
 }

@@ -10,6 +10,36 @@ import (
 
 const good = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQxMjM0NTY3OA$vLHPCRLQ5uLm+Gdx3BJdk7VVvmGwW9j2H3DkKHmRa4E"
 
+const (
+	goodBcrypt = "$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW"
+	goodSHA512 = "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"
+)
+
+// TestParseCrypt reads and writes the hashes of crypt(3).
+func TestParseCrypt(t *testing.T) {
+	for _, tc := range []struct {
+		text string
+		kind phc.Kind
+		cost uint32
+		salt string
+	}{
+		{goodBcrypt, phc.Bcrypt, 12, "R9h/cIPz0gi.URNNX3kh2O"},
+		{strings.Replace(goodBcrypt, "$2b$12$", "$2y$05$", 1), phc.Bcrypt, 5, "R9h/cIPz0gi.URNNX3kh2O"},
+		{goodSHA512, phc.SHA512Crypt, 5000, "saltstring"},
+		{strings.Replace(goodSHA512, "$6$", "$6$rounds=5000$", 1), phc.SHA512Crypt, 5000, "saltstring"},
+		{strings.Replace(goodSHA512, "$6$", "$6$rounds=1000000$", 1), phc.SHA512Crypt, 1_000_000, "saltstring"},
+	} {
+		h, err := phc.Parse(tc.text)
+		if err != nil {
+			t.Errorf("%s: %v", tc.text, err)
+			continue
+		}
+		if h.Kind != tc.kind || h.Cost != tc.cost || string(h.Salt) != tc.salt || h.String() != tc.text {
+			t.Errorf("%s: got %+v, %s", tc.text, h, h)
+		}
+	}
+}
+
 func TestParse(t *testing.T) {
 	h, err := phc.Parse(good)
 	if err != nil {
@@ -28,9 +58,25 @@ func TestParseRefuses(t *testing.T) {
 		name, text, want string
 		kind             fault.Kind
 	}{
-		{"empty", "", "no argon2id hash", fault.Invalid},
-		{"bcrypt", "$2b$12$abcdefghijklmnopqrstuv", "bcrypt hash", fault.Unsupported},
-		{"sha512-crypt", "$6$salt$digest", "sha512-crypt hash", fault.Unsupported},
+		{"empty", "", "no hash of argon2id, bcrypt or sha512-crypt", fault.Invalid},
+		{"long", "$6$" + strings.Repeat("a", phc.MaxLen), "longer than 512 bytes", fault.Invalid},
+		{"bcrypt-cut", goodBcrypt[:59], "no bcrypt hash", fault.Invalid},
+		{"bcrypt-longer", goodBcrypt + "a", "no bcrypt hash", fault.Invalid},
+		{"bcrypt-alphabet", goodBcrypt[:59] + "=", "no bcrypt hash", fault.Invalid},
+		{"bcrypt-variant", strings.Replace(goodBcrypt, "$2b$", "$2x$", 1), "faulty bcrypt", fault.Unsupported},
+		{"bcrypt-unknown", strings.Replace(goodBcrypt, "$2b$", "$2c$", 1), "no bcrypt hash", fault.Invalid},
+		{"bcrypt-bomb", strings.Replace(goodBcrypt, "$12$", "$31$", 1), "cost 31", fault.Invalid},
+		{"bcrypt-free", strings.Replace(goodBcrypt, "$12$", "$03$", 1), "cost 3", fault.Invalid},
+		{"bcrypt-sign", strings.Replace(goodBcrypt, "$12$", "$+9$", 1), "no number", fault.Invalid},
+		{"sha512-cut", goodSHA512[:60], "no sha512-crypt hash", fault.Invalid},
+		{"sha512-no-salt", strings.Replace(goodSHA512, "saltstring", "", 1), "no sha512-crypt hash", fault.Invalid},
+		{"sha512-long-salt", strings.Replace(goodSHA512, "saltstring", "saltstringsaltstr", 1), "no sha512-crypt hash", fault.Invalid},
+		{"sha512-bomb", strings.Replace(goodSHA512, "$6$", "$6$rounds=999999999$", 1), "999999999 rounds", fault.Invalid},
+		{"sha512-few", strings.Replace(goodSHA512, "$6$", "$6$rounds=999$", 1), "999 rounds", fault.Invalid},
+		{"sha512-zero", strings.Replace(goodSHA512, "$6$", "$6$rounds=05000$", 1), "no number", fault.Invalid},
+		{"braces", "{SHA512-CRYPT}" + goodSHA512, "in braces", fault.Invalid},
+		{"sha256-crypt", "$5$salt$digest", "sha256-crypt hash", fault.Unsupported},
+		{"yescrypt", "$y$j9T$salt$digest", "yescrypt hash", fault.Unsupported},
 		{"argon2i", strings.Replace(good, "argon2id", "argon2i", 1), "argon2i hash", fault.Unsupported},
 		{"version", strings.Replace(good, "v=19", "v=16", 1), "version", fault.Unsupported},
 		{"memory-bomb", strings.Replace(good, "m=65536", "m=1048577", 1), "m=1048577", fault.Invalid},
@@ -45,7 +91,7 @@ func TestParseRefuses(t *testing.T) {
 		{"padding", good + "=", "base64", fault.Invalid},
 		{"short-salt", strings.Replace(good, "c29tZXNhbHQxMjM0NTY3OA", "c29t", 1), "salt", fault.Invalid},
 		{"short-digest", good[:len(good)-32], "digest", fault.Invalid},
-		{"cut", good[:40], "no argon2id hash", fault.Invalid},
+		{"cut", good[:40], "no hash of argon2id", fault.Invalid},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := phc.Parse(tc.text)
