@@ -27,6 +27,14 @@ var full = flag.Bool("bench.full", false, "measure in full, hold the figures to 
 // measure is how often everything is measured; the median counts.
 var measure = flag.Int("bench.times", 5, "how often to measure each figure with -bench.full")
 
+// only picks some of a set's groups of rows, to look at while working on them.
+var only = flag.String("bench.only", "", "measure these groups of rows alone, separated by commas, and write nothing down")
+
+// wanted reports whether the group of rows called name is to be measured.
+func wanted(name string) bool {
+	return *only == "" || slices.Contains(strings.Split(*only, ","), name)
+}
+
 // times is how often each figure is measured in this run.
 func times() int {
 	if *full {
@@ -85,7 +93,7 @@ func (r *results) finish(t *testing.T) {
 	if !*full || t.Failed() {
 		return
 	}
-	if testkit.Updating() {
+	if testkit.Updating() && *only == "" {
 		writeSection(t, r.name, text)
 	}
 	for _, row := range r.rows {

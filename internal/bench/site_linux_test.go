@@ -44,16 +44,24 @@ func TestSite(t *testing.T) {
 	b.cleared = append([]*under{ours(t, b.home, nil, syncNever)}, peers(t, b.home, nil)...)
 	b.secured = append([]*under{ours(t, b.home, certs, syncNever)}, peers(t, b.home, certs)...)
 	b.makeFiles()
-	b.bulk("plain", b.cleared, size(1<<30, int64(8<<20)))
-	b.bulk("TLS 1.3", b.secured, size(512<<20, int64(8<<20)))
-	for _, at := range []placement{oneCore, twoCores} {
-		b.small(at)
+	for _, group := range []struct {
+		name    string
+		measure func()
+	}{
+		{"plain", func() { b.bulk("plain", b.cleared, size(1<<30, int64(8<<20))) }},
+		{"tls", func() { b.bulk("TLS 1.3", b.secured, size(512<<20, int64(8<<20))) }},
+		{"one", func() { b.small(oneCore) }},
+		{"two", func() { b.small(twoCores) }},
+		{"worn", b.worn},
+		{"listings", b.listings},
+		{"million", b.million},
+		{"idle", b.idle},
+		{"synced", b.synced},
+	} {
+		if wanted(group.name) {
+			group.measure()
+		}
 	}
-	b.worn()
-	b.listings()
-	b.million()
-	b.idle()
-	b.synced()
 	b.res.finish(t)
 }
 
