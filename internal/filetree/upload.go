@@ -112,7 +112,7 @@ func (u *replacing) open() error {
 	case info.Mode()&fs.ModeSymlink == 0:
 		return notRegular(info, u.name)
 	}
-	f, err := u.folder.OpenFile(u.part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := u.folder.OpenFile(u.part, os.O_WRONLY|os.O_CREATE|os.O_EXCL|nonblock, 0o666)
 	if err != nil {
 		return explain(err, u.name)
 	}

@@ -10,9 +10,8 @@ import (
 	"time"
 )
 
-// sendFile moves f, which stands at offset, to conn. It hands both bare to
-// io.CopyN, which leaves the moving to the kernel where it can (sendfile,
-// TransmitFile). Each chunk has a deadline; a chunk that was cut by it but moved
+// sendFile moves f, which stands at offset, to conn. It leaves the
+// moving to the kernel where it can (sendfile, TransmitFile). Each chunk has a deadline; a chunk that was cut by it but moved
 // something goes on, so that only standing still is an error.
 func (t *transfer) sendFile(conn net.Conn, f *os.File, offset int64) error {
 	if secured, ok := conn.(*tls.Conn); ok {
@@ -22,7 +21,7 @@ func (t *transfer) sendFile(conn net.Conn, f *os.File, offset int64) error {
 		if err := conn.SetWriteDeadline(time.Now().Add(t.stall)); err != nil {
 			return err
 		}
-		n, err := io.CopyN(conn, f, chunk)
+		n, err := sendSome(conn, f)
 		total := t.moved.Add(n)
 		switch {
 		case err == nil:
@@ -49,7 +48,7 @@ func (t *transfer) receiveFile(conn net.Conn, f *os.File) error {
 		if err := conn.SetReadDeadline(time.Now().Add(t.stall)); err != nil {
 			return err
 		}
-		n, err := io.CopyN(f, conn, chunk)
+		n, err := receiveSome(f, conn)
 		t.moved.Add(n)
 		switch {
 		case err == nil:
@@ -60,6 +59,33 @@ func (t *transfer) receiveFile(conn net.Conn, f *os.File) error {
 			return err
 		}
 	}
+}
+
+// fileSender and fileReceiver are connections that move files by themselves, as
+// io.CopyN does.
+type (
+	fileSender interface {
+		sendFile(f *os.File, n int64) (int64, error)
+	}
+	fileReceiver interface {
+		receiveFile(f *os.File, n int64) (int64, error)
+	}
+)
+
+// sendSome moves a chunk of f to conn. io.EOF says that it was the last.
+func sendSome(conn net.Conn, f *os.File) (int64, error) {
+	if own, ok := conn.(fileSender); ok {
+		return own.sendFile(f, chunk)
+	}
+	return io.CopyN(conn, f, chunk)
+}
+
+// receiveSome moves a chunk of conn to f, as sendSome does.
+func receiveSome(f *os.File, conn net.Conn) (int64, error) {
+	if own, ok := conn.(fileReceiver); ok {
+		return own.receiveFile(f, chunk)
+	}
+	return io.CopyN(f, conn, chunk)
 }
 
 // protectedBuffer is how much of a file moves in one go where TLS stands between

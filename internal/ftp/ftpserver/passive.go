@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -216,6 +217,19 @@ func (w *passiveWait) open(ctx context.Context) (net.Conn, error) {
 	}
 }
 
+// ready returns the connection if it has come already, as it mostly has.
+func (w *passiveWait) ready() net.Conn {
+	for range 2 {
+		select {
+		case conn := <-w.conns:
+			return conn
+		default:
+			runtime.Gosched() // it may have come with the command, and wait to be accepted
+		}
+	}
+	return nil
+}
+
 // close gives the claim up and resets a connection that nobody took.
 func (w *passiveWait) close() {
 	w.pool.mu.Lock()
@@ -286,12 +300,10 @@ func (p *passivePool) close() {
 	p.accepting.Wait()
 }
 
-// listenData opens one passive port. Data connections get no keep-alive: they
-// have deadlines, and each option is a system call per file.
+// listenData opens one passive port.
 func (s *Server) listenData(addr netip.AddrPort) (net.Listener, error) {
-	if s.Network != nil {
+	if _, system := s.Network.(netx.System); s.Network != nil && !system {
 		return s.Network.Listen(context.Background(), "tcp", addr.String())
 	}
-	lc := net.ListenConfig{KeepAlive: -1}
-	return lc.Listen(context.Background(), "tcp", addr.String())
+	return listenSystem(addr)
 }

@@ -258,15 +258,20 @@ func (s *session) send(r ftp.Reply) {
 	s.sendLocked(r)
 }
 
-func (s *session) sendLocked(r ftp.Reply) {
+// sendLocked sends replies in one piece.
+func (s *session) sendLocked(replies ...ftp.Reply) {
+	b := make([]byte, 0, 128)
+	for _, r := range replies {
+		b = r.Append(b)
+		s.seen.reply(r.Code)
+	}
 	err := s.conn.SetWriteDeadline(time.Now().Add(s.timeouts.Reply))
 	if err == nil {
-		_, err = s.conn.Write(r.Append(make([]byte, 0, 128)))
+		_, err = s.conn.Write(b)
 	}
 	if err != nil {
 		s.cancel(fault.As(err, "sending a reply"))
 	}
-	s.seen.reply(r.Code)
 }
 
 // badArgument answers an argument that its grammar refuses.

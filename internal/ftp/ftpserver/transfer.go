@@ -33,6 +33,9 @@ type transfer struct {
 	opening    string // the 150 reply, if it is to be another
 	// work moves the bytes over conn, which is closed after it.
 	work func(t *transfer, conn net.Conn) error
+	// small, if set, is the whole of the file to be sent: it may go before anything
+	// is waited for.
+	small *os.File
 	// end, if set, is told how it went, when the data connection is closed. It
 	// releases or publishes what the transfer held and has the last word.
 	end    func(err error) error
@@ -67,6 +70,8 @@ func (s *session) startTransfer(t *transfer) {
 	}
 	if s.tls != nil && s.tls.private {
 		t.protection = s.tls
+	} else if source = s.atOnce(t, source); source == nil {
+		return
 	}
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	t.ctx, t.cancel, t.done, t.stall = ctx, cancel, make(chan struct{}), s.timeouts.Stall
@@ -243,7 +248,11 @@ func (s *session) handleRETR(arg string) {
 	}
 	t := &transfer{verb: "RETR", path: name, kind: "BINARY", size: size - offset}
 	t.work = func(t *transfer, conn net.Conn) error { return t.sendFile(conn, f, offset) }
+	if t.size > 0 && t.size <= smallFile {
+		t.small = f
+	}
 	if s.ascii {
+		t.small = nil
 		t.kind, t.size = "ASCII", 0
 		t.work = func(t *transfer, conn net.Conn) error { return t.sendText(conn, f) }
 	}
