@@ -94,6 +94,9 @@ func (m *meterSession) login() error {
 		return err
 	}
 	m.conn, m.in = m.raw, nil
+	if err := m.raw.noDelay(); err != nil {
+		return err
+	}
 	if _, err := m.reply("220"); err != nil {
 		return err
 	}
@@ -197,7 +200,7 @@ func (m *meterSession) protect(raw *socket) (io.ReadWriteCloser, error) {
 		return raw, nil
 	}
 	conn := tls.Client(raw, m.tls)
-	return conn, conn.Handshake()
+	return conn, errors.Join(raw.noDelay(), conn.Handshake())
 }
 
 func (m *meterSession) work() error {
@@ -311,6 +314,12 @@ func dialSocket(port int) (*socket, error) {
 			return &socket{fd: fd}, err
 		}
 	}
+}
+
+// noDelay sends what is written at once, as clients do: TLS writes more than once
+// before it reads.
+func (s *socket) noDelay() error {
+	return syscall.SetsockoptInt(s.fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
 }
 
 func (s *socket) Read(p []byte) (int, error) {

@@ -2,6 +2,7 @@ package ftpserver
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -56,32 +57,55 @@ func (l *dataListener) Close() error {
 	return l.f.Close()
 }
 
+// Accept waits for the next connection.
 func (l *dataListener) Accept() (net.Conn, error) {
-	c := &dataConn{local: l.addr}
-	var peer syscall.Sockaddr
+	var c *dataConn
 	var failed error
 	err := l.raw.Read(func(fd uintptr) bool {
-		for {
-			c.fd, peer, failed = syscall.Accept4(int(fd), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
-			switch failed {
-			case syscall.EINTR, syscall.ECONNABORTED: // accept(2): somebody gave up meanwhile
-			default:
-				return failed != syscall.EAGAIN
-			}
-		}
+		c, failed = l.accept(fd)
+		return failed != syscall.EAGAIN //nolint:errorlint // as system calls return it
 	})
+	return l.accepted(c, errors.Join(failed, err))
+}
+
+// acceptNow returns a connection that is there already, or nil.
+func (l *dataListener) acceptNow() net.Conn {
+	var c *dataConn
+	var failed error
+	err := l.raw.Control(func(fd uintptr) { c, failed = l.accept(fd) })
+	if err != nil || failed != nil {
+		return nil // Accept meets the same fault
+	}
+	conn, err := l.accepted(c, nil)
+	if err != nil {
+		return nil
+	}
+	return conn
+}
+
+func (l *dataListener) accept(listening uintptr) (*dataConn, error) {
+	for {
+		fd, peer, err := syscall.Accept4(int(listening), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
+		switch err { //nolint:errorlint // as system calls return it
+		case nil:
+			return &dataConn{fd: fd, local: l.addr, peer: addrOf(peer)}, nil
+		case syscall.EINTR, syscall.ECONNABORTED: // accept(2): somebody gave up meanwhile
+		default:
+			return nil, err
+		}
+	}
+}
+
+func (l *dataListener) accepted(c *dataConn, err error) (net.Conn, error) {
 	switch {
 	case l.closed.Load():
-		if err == nil && failed == nil {
-			_ = syscall.Close(c.fd) // came too late
+		if c != nil {
+			_ = c.Close() // came too late
 		}
 		return nil, net.ErrClosed
 	case err != nil:
-		return nil, err
-	case failed != nil:
-		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.addr, Err: os.NewSyscallError("accept4", failed)}
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.addr, Err: err}
 	}
-	c.peer = addrOf(peer)
 	return c, nil
 }
 
@@ -111,6 +135,7 @@ func zoneOf(index int) string {
 // for, from then on a file that Go's poller watches.
 type dataConn struct {
 	local, peer net.Addr
+	gathers     bool // see gather
 
 	mu     sync.Mutex // guards the following; held over calls that do not wait
 	fd     int

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -217,17 +216,27 @@ func (w *passiveWait) open(ctx context.Context) (net.Conn, error) {
 	}
 }
 
-// ready returns the connection if it has come already, as it mostly has.
+// maxEarly bounds how many connections, those of strangers among them, a session takes
+// in for its port.
+const maxEarly = 16
+
+// ready returns the connection if it has come already, as it mostly has when the
+// client's next command comes.
 func (w *passiveWait) ready() net.Conn {
-	for range 2 {
-		select {
-		case conn := <-w.conns:
-			return conn
-		default:
-			runtime.Gosched() // it may have come with the command, and wait to be accepted
+	early, ok := w.port.l.(interface{ acceptNow() net.Conn })
+	for tries := 0; ok && len(w.conns) == 0 && tries < maxEarly; tries++ {
+		conn := early.acceptNow()
+		if conn == nil {
+			break
 		}
+		w.pool.deliver(w.port, conn)
 	}
-	return nil
+	select {
+	case conn := <-w.conns:
+		return conn
+	default:
+		return nil
+	}
 }
 
 // close gives the claim up and resets a connection that nobody took.

@@ -85,10 +85,21 @@ func (s *session) startTransfer(t *transfer) {
 	go s.runTransfer(ctx, t, source) // end and waitTransfer wait for t.done
 }
 
+// deepen makes the stack of a new goroutine as large as a transfer needs it, while
+// there is nothing on it yet that would have to be moved.
+//
+//go:noinline
+func deepen(n int) byte {
+	var room [5 << 10]byte
+	room[n%len(room)]++ // so that it is really there
+	return room[0]
+}
+
 // runTransfer is the transfer's goroutine.
 func (s *session) runTransfer(ctx context.Context, t *transfer, source dataSource) {
 	defer close(t.done)
 	defer t.cancel(nil)
+	deepen(0)
 	began := time.Now()
 	opened, err := s.move(ctx, t, source)
 	if t.end != nil {
@@ -161,6 +172,11 @@ func (s *session) carry(ctx context.Context, t *transfer, raw net.Conn) (net.Con
 
 func (s *session) openData(ctx context.Context, source dataSource) (net.Conn, error) {
 	defer source.close()
+	if early, ok := source.(sudden); ok {
+		if conn := early.ready(); conn != nil {
+			return conn, nil
+		}
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.timeouts.Connect, errNotOpened)
 	defer cancel()
 	return source.open(ctx)

@@ -95,6 +95,7 @@ func (c *dataConn) receiveFile(f *os.File, n int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	c.gather()
 	got := int64(0)
 	var failed, stored, waited error
 	err = dst.Control(func(to uintptr) {
@@ -112,6 +113,9 @@ func (c *dataConn) receiveFile(f *os.File, n int64) (int64, error) {
 			}
 			return true
 		})
+		if errors.Is(waited, os.ErrDeadlineExceeded) && got == 0 { // less than what is gathered may have come
+			got, stored = c.receiveRest(p, int(to))
+		}
 	})
 	if stored != nil || err != nil {
 		p.close() // something may be left in it
@@ -131,6 +135,35 @@ func (c *dataConn) receiveFile(f *os.File, n int64) (int64, error) {
 		return got, io.EOF
 	}
 	return got, nil
+}
+
+// receiveRest moves what has come at a deadline to a file.
+func (c *dataConn) receiveRest(p *pipe, to int) (int64, error) {
+	m := 0
+	err := c.now(func(fd int) error {
+		var err error
+		m, err = splice(fd, p.w, int(p.size))
+		return err
+	})
+	if err != nil || m == 0 {
+		return 0, nil // the deadline is what counts
+	}
+	return int64(m), p.store(to, m)
+}
+
+// gathered is how many bytes must have come before the poller wakes an upload, but for
+// its end or a deadline: a file that is smaller and its end come in one piece.
+const gathered = 64 << 10
+
+// gather sets that.
+func (c *dataConn) gather() {
+	if c.gathers {
+		return
+	}
+	c.gathers = true
+	_ = c.now(func(fd int) error { // without it the poller wakes it more often
+		return syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_RCVLOWAT, gathered)
+	})
 }
 
 // pipeSize is what a pipe is asked to hold, and pipeLeast what any holds.
