@@ -29,6 +29,7 @@ type Part struct {
 	Name    string `json:"name,omitempty"`    // as in the document
 	Address string `json:"address,omitempty"` // where it listens, host:port
 	State   string `json:"state,omitempty"`   // running, connected, connecting since …
+	Doing   string `json:"doing,omitempty"`   // how much of what it bounds is in use, for people
 }
 
 // Status is what a process is and does.

@@ -98,7 +98,7 @@ func (o siteOptions) config() (*config.Config, error) {
 		if err != nil || !ip.Is4() {
 			return nil, usagef("EPSV, which IPv6 uses, names no address", "--external-ip %q is no IPv4 address", o.externalIP)
 		}
-		s.Passive.ExternalIP = ip
+		s.Passive.External = config.External{{Address: config.ExternalAddress{IP: ip}}}
 	}
 	var err error
 	if s.TLS, err = o.secured(); err != nil {

@@ -18,6 +18,7 @@ type checker struct {
 type listener struct {
 	path string
 	Address
+	site *Binding // nil: of another part
 }
 
 func (c *checker) fault(path, hint, format string, args ...any) {
@@ -114,7 +115,7 @@ func (c *checker) listens(path string, a Address) {
 			return
 		}
 	}
-	c.listen = append(c.listen, listener{path, a})
+	c.listen = append(c.listen, listener{path, a, nil})
 }
 
 // dials checks an address to dial.

@@ -3,6 +3,7 @@ package config_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,7 +42,7 @@ func mustParse(t testing.TB, text string) *config.Document {
 // unexported fields.
 var values = cmp.Options{
 	cmp.Comparer(func(a, b secret.Ref) bool { return a == b }),
-	cmpopts.EquateComparable(config.Passive{}),
+	cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
 	cmpopts.EquateEmpty(),
 }
 
@@ -140,7 +141,7 @@ func TestJSON(t *testing.T) {
 }
 
 func TestUnserved(t *testing.T) {
-	doc := mustParse(t, mustRead(t, example))
+	doc := mustParse(t, strings.ReplaceAll(mustRead(t, example), "existing: fail", "existing: append"))
 	got := func(path string) string {
 		var keys []string
 		for _, f := range doc.Unserved(path) {
@@ -151,8 +152,8 @@ func TestUnserved(t *testing.T) {
 		}
 		return strings.Join(keys, "\n")
 	}
-	sites := "12:27 sites.softwares.active.source_port"
-	for path, want := range map[string]string{"": sites, "sites": sites, "sites[0]": sites, "sites[1]": "", "site": "", "gateway": "", "connector": "", "flows": "", "flows[0]": ""} {
+	flows := "36:47 flows.orders.sinks[0].local.existing"
+	for path, want := range map[string]string{"": flows, "flows": flows, "flows[0]": flows, "flows[1]": "", "flow": "", "gateway": "", "connector": "", "sites": "", "sites[0]": ""} {
 		if g := got(path); g != want {
 			t.Errorf("Unserved(%q): got\n%s\nwant\n%s", path, g, want)
 		}
@@ -166,7 +167,7 @@ func TestUnservedRows(t *testing.T) {
 journal: {urls: ["nats://n"]}
 accounts: [{name: a, password: env:A}]
 sites:
-  - {name: s, path: /s, tls: {certificate: auto}, active: {source_port: 20}, authorization: [{deny: [a], path: /x, permissions: [read]}]}
+  - {name: s, path: /s, bindings: [{listen: ":21"}], tls: {certificate: auto}, active: {source_port: 20}, authorization: [{deny: [a], path: /x, permissions: [read]}]}
 gateway: {}
 connector:
   gateways: ["g:1"]

@@ -16,7 +16,10 @@ func (c *Config) defaults() {
 	}
 	for i := range c.Sites {
 		s := &c.Sites[i]
-		orElse(&s.Listen, Address{"127.0.0.1", 2121})
+		if len(s.Bindings) == 0 {
+			orElse(&s.Listen, Address{"127.0.0.1", 2121})
+		}
+		s.bounds()
 		orElse(&s.Uploads.Sync, SyncAlways)
 		if t := s.TLS; t != nil {
 			orElse(&t.Control, ControlRequire)
@@ -39,6 +42,19 @@ func (c *Config) defaults() {
 	for i := range c.Flows {
 		c.Flows[i].defaults()
 	}
+}
+
+// bounds fills in how much and how long a site bears.
+func (s *Site) bounds() {
+	orElse(&s.Passive.Resolve, 5*time.Minute)
+	orElse(&s.Active.Mode, ActiveOn)
+	orElse(&s.Limits.Sessions, 10_000)
+	orElse(&s.Limits.Passwords, 5)
+	orElse(&s.Timeouts.Login, time.Minute)
+	orElse(&s.Timeouts.Idle, 5*time.Minute)
+	orElse(&s.Timeouts.Stall, 2*time.Minute)
+	orElse(&s.Timeouts.Connect, 30*time.Second)
+	s.Attempts = s.Attempts.Defaults()
 }
 
 func (f *Flow) defaults() {

@@ -47,8 +47,11 @@ the program; ` + "`make docs`" + ` writes it.
 // whole returns a document in which every part stands once, empty.
 func whole() Config {
 	return Config{
-		Accounts:  []Account{{}},
-		Sites:     []Site{{Homes: &Homes{}, TLS: &SiteTLS{Clients: &SiteClients{}}, Authorization: []Rule{{}}}},
+		Accounts: []Account{{}},
+		Sites: []Site{{
+			Listen: Address{"127.0.0.1", 2121}, Bindings: []Binding{{}}, TLS: &SiteTLS{Clients: &SiteClients{}},
+			Passive: Passive{External: External{{}}}, Homes: &Homes{}, Authorization: []Rule{{}},
+		}},
 		Gateway:   &Gateway{SOCKS: &SOCKS{}},
 		Connector: &Connector{Mappings: []Mapping{{}}},
 		Flows:     []Flow{{Source: Source{FTP: &FTPServer{}, Local: &LocalFolder{}}, Sinks: []Sink{{FTP: &FTPSink{}, Local: &LocalSink{}}}}},
@@ -76,7 +79,9 @@ func describe(b *strings.Builder, path, title string, v reflect.Value) {
 		}
 		if isSection(sv) {
 			below = append(below, inner{at, "`" + title + "`", sv})
-			form = "[below](#" + strings.NewReplacer(".", "", "[]", "").Replace(at) + ")"
+			if fv.Type() != reflect.TypeFor[External]() {
+				form = "[below](#" + strings.NewReplacer(".", "", "[]", "").Replace(at) + ")"
+			}
 		}
 		standard := ""
 		if d, ok := plain(fv); ok && !isSection(sv) && fv.Kind() != reflect.Slice {
@@ -105,6 +110,12 @@ func formOf(t reflect.Type) string {
 	switch {
 	case s.Enum != nil:
 		return "`" + strings.Join(s.Enum, "` `") + "`"
+	case t == reflect.TypeFor[Lines]():
+		return "text, list of texts"
+	case t == reflect.TypeFor[External]():
+		return "address, name, [list of rules](#sitespassiveexternal_ip)"
+	case t == reflect.TypeFor[Network]():
+		return "`ADDRESS/BITS` or address"
 	case t.Kind() == reflect.Slice:
 		return "list of " + strings.TrimPrefix(formOf(t.Elem()), "a ")
 	case t == reflect.TypeFor[After]():

@@ -51,6 +51,12 @@ func schemaOf(t reflect.Type) *schema {
 		return &schema{OneOf: []*schema{{Type: "string", Enum: AfterAction("").Choices()}, schemaOf(reflect.TypeFor[moved]())}}
 	case reflect.TypeFor[Journal]():
 		return &schema{OneOf: []*schema{{Type: "string", Enum: []string{"embedded"}}, schemaOf(reflect.TypeFor[embedded]()), schemaOf(reflect.TypeFor[cluster]())}}
+	case reflect.TypeFor[Lines]():
+		return &schema{OneOf: []*schema{{Type: "string", MinLength: 1}, schemaOf(reflect.TypeFor[[]string]())}}
+	case reflect.TypeFor[External]():
+		return &schema{OneOf: []*schema{schemaOf(reflect.TypeFor[ExternalAddress]()), schemaOf(reflect.TypeFor[[]ExternalRule]())}}
+	case reflect.TypeFor[ExternalAddress](), reflect.TypeFor[Network]():
+		return &schema{Type: "string", MinLength: 2}
 	case reflect.TypeFor[secret.Ref]():
 		return &schema{Type: "string", Pattern: refPattern}
 	case reflect.TypeFor[hash]():

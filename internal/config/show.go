@@ -61,6 +61,15 @@ func plain(v reflect.Value) (any, bool) {
 			return entries{{"move", p.Move}}, true
 		}
 		return string(p.Action), true
+	case Lines:
+		if len(p) == 1 {
+			return p[0], true
+		}
+	case External:
+		if a, ok := p.simple(); ok {
+			b, err := a.MarshalText()
+			return string(b), err == nil
+		}
 	case Journal:
 		if p.Embedded && (p.MinFree == 0 || p.MinFree == DefaultMinFree) {
 			return "embedded", true

@@ -2,28 +2,33 @@ package config
 
 import (
 	"fmt"
-	"net/netip"
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"sallyport.dev/internal/secret"
 )
 
 // Site is one FTP server over a folder.
 type Site struct {
-	Name          string   `yaml:"name" need:"yes" help:"name of the site in logs and commands"`
-	Path          string   `yaml:"path" need:"yes" help:"folder that it serves, such as /srv/files"`
-	Listen        Address  `yaml:"listen" help:"address and port, such as 0.0.0.0:21; port 0 takes a free one"`
-	TLS           *SiteTLS `yaml:"tls" help:"FTPS; without it the site speaks plain FTP"`
-	Uploads       Uploads  `yaml:"uploads" help:"what is done with files that come in"`
-	Passive       Passive  `yaml:"passive" help:"passive mode: the ports it offers, the address it names"`
-	Active        Active   `yaml:"active" help:"active mode: the port it dials from"`
-	Homes         *Homes   `yaml:"homes" help:"a folder for each account; without it all share the site"`
-	Authorization []Rule   `yaml:"authorization" help:"who may do what; without it every account may read and write"`
-	Anonymous     bool     `yaml:"anonymous" help:"let anybody in to read; with authorization, write a rule that allows \"?\" instead"`
-	ReadOnly      bool     `yaml:"read_only" help:"refuse every command that changes files"`
-	Banner        string   `yaml:"banner" help:"first line that a client sees"`
+	Name          string       `yaml:"name" need:"yes" help:"name of the site in logs and commands"`
+	Path          string       `yaml:"path" need:"yes" help:"folder that it serves, such as /srv/files"`
+	Listen        Address      `yaml:"listen" help:"address and port, such as 0.0.0.0:21; port 0 takes a free one"`
+	Bindings      []Binding    `yaml:"bindings" help:"in place of listen: several addresses, or one that is shared with other sites"`
+	TLS           *SiteTLS     `yaml:"tls" help:"FTPS; without it the site speaks plain FTP"`
+	Uploads       Uploads      `yaml:"uploads" help:"what is done with files that come in"`
+	Passive       Passive      `yaml:"passive" help:"passive mode: the ports it offers, the address it names"`
+	Active        Active       `yaml:"active" help:"active mode: the port it dials from"`
+	Homes         *Homes       `yaml:"homes" help:"a folder for each account; without it all share the site"`
+	Authorization []Rule       `yaml:"authorization" help:"who may do what; without it every account may read and write"`
+	Anonymous     bool         `yaml:"anonymous" help:"let anybody in to read; with authorization, write a rule that allows \"?\" instead"`
+	ReadOnly      bool         `yaml:"read_only" help:"refuse every command that changes files"`
+	Banner        string       `yaml:"banner" help:"first line that a client sees"`
+	Messages      SiteMessages `yaml:"messages" help:"longer texts for clients"`
+	Limits        SiteLimits   `yaml:"limits" help:"how many sessions at once"`
+	Timeouts      SiteTimeouts `yaml:"timeouts" help:"how long clients are waited for"`
+	Attempts      Attempts     `yaml:"attempts" help:"what becomes of who guesses passwords"`
 }
 
 // SiteTLS says how a site speaks TLS.
@@ -127,13 +132,15 @@ func (Resumption) Choices() []string { return []string{"require", "warn", "off"}
 // Passive is what a site offers in passive mode. Without Ports it takes them from
 // a pool of its own.
 type Passive struct {
-	Ports      PortRange  `yaml:"ports" help:"data ports, such as 5000-5010"`
-	ExternalIP netip.Addr `yaml:"external_ip" help:"IPv4 address that PASV names, when clients reach the site under another than its own"`
+	Ports    PortRange     `yaml:"ports" help:"data ports, such as 5000-5010"`
+	External External      `yaml:"external_ip" help:"IPv4 address that PASV names, when clients reach the site under another than its own; or a name that has one; or a list of them for networks of clients"`
+	Resolve  time.Duration `yaml:"resolve_every" min:"10s" max:"24h" help:"how often names in external_ip are looked up anew; while that fails the last address counts"`
 }
 
 // Active is how a site dials in active mode.
 type Active struct {
-	SourcePort uint16 `yaml:"source_port" min:"1" max:"65535" help:"local port of active data connections, such as 20; without it any"`
+	Mode       ActivePolicy `yaml:"mode" help:"off refuses PORT and EPRT"`
+	SourcePort uint16       `yaml:"source_port" min:"1" max:"65535" help:"local port of active data connections, such as 20; without it any"`
 }
 
 // Rule is one line of a site's authorization: what the named may do from Path
@@ -167,7 +174,8 @@ func (c *checker) sites() {
 		c.name(at+".name", "a site", s.Name)
 		c.once(first, s.Name, at+".name", "site", i)
 		c.folder(at+".path", s.Path)
-		c.listens(at+".listen", s.Listen)
+		c.bindings(at, &s)
+		c.limits(at, s)
 		c.siteTLS(at+".tls", s.TLS)
 		c.passive(i, at+".passive", s)
 		c.authorization(at, s)
@@ -196,20 +204,20 @@ func (c *checker) siteTLS(at string, t *SiteTLS) {
 
 func (c *checker) passive(i int, at string, s Site) {
 	p := s.Passive
-	if p.Ports.Contains(s.Listen.Port) && s.Listen.Port != 0 {
-		c.fault(at+".ports", "take the port that the site listens on out of the range", "the range %s has port %d of `listen` in it", p.Ports, s.Listen.Port)
+	for _, b := range s.Reached() {
+		if p.Ports.Contains(b.Listen.Port) && b.Listen.Port != 0 {
+			c.fault(at+".ports", "take the port that the site listens on out of the range", "the range %s has port %d of `listen` in it", p.Ports, b.Listen.Port)
+		}
 	}
 	if p.Ports.Low != 0 && p.Ports.Low < 1024 {
 		c.warn(at+".ports", "take a range above 1023", "ports below 1024 need privileges, and careful clients refuse them")
 	}
 	for _, other := range c.doc.Sites[:i] {
-		if p.Ports.Overlaps(other.Passive.Ports) && sameHost(s.Listen, other.Listen) {
+		if p.Ports.Overlaps(other.Passive.Ports) && meet(s.Reached(), other.Reached()) {
 			c.fault(at+".ports", "give each site a range of its own", "the range %s overlaps %s of site %s", p.Ports, other.Passive.Ports, quote(other.Name))
 		}
 	}
-	if ip := p.ExternalIP; ip.IsValid() && (!ip.Is4() || ip.IsUnspecified() || ip.IsMulticast()) {
-		c.fault(at+".external_ip", "write the IPv4 address under which clients reach the site; EPSV needs none", "%s cannot stand in the answer to PASV", ip)
-	}
+	c.external(at+".external_ip", p.External)
 }
 
 func (c *checker) authorization(at string, s Site) {
@@ -243,6 +251,13 @@ func (c *checker) virtualPath(at, s string) {
 	if s != "" && (!strings.HasPrefix(s, "/") || path.Clean(s) != s || strings.Contains(s, `\`)) {
 		c.fault(at, "write it from the site's top, such as /public, without . and .. and without a slash at the end", "%s is no virtual folder", quote(s))
 	}
+}
+
+// meet reports whether a binding of a shares an address of this machine with one of b.
+func meet(a, b []Binding) bool {
+	return slices.ContainsFunc(a, func(x Binding) bool {
+		return slices.ContainsFunc(b, func(y Binding) bool { return sameHost(x.Listen, y.Listen) })
+	})
 }
 
 // sameHost reports whether listeners on a and b share an address.

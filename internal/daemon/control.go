@@ -41,8 +41,16 @@ func (w *world) startControl(ctx context.Context) error {
 
 func (w *world) status() api.Status {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	return api.Status{Version: api.Version, PID: os.Getpid(), Started: w.started, Parts: slices.Clone(w.parts)}
+	parts := slices.Clone(w.parts)
+	w.mu.Unlock()
+	for i := range parts {
+		for _, s := range w.sites {
+			if parts[i].Kind == "site" && parts[i].Name == s.cfg.Name {
+				parts[i].Doing = s.doing()
+			}
+		}
+	}
+	return api.Status{Version: api.Version, PID: os.Getpid(), Started: w.started, Parts: parts}
 }
 
 // dialOwner dials for the owner of the control socket.

@@ -25,6 +25,7 @@ import (
 	"sallyport.dev/internal/fault"
 	"sallyport.dev/internal/flow"
 	"sallyport.dev/internal/ftp/ftpclient"
+	"sallyport.dev/internal/ftp/ftpserver"
 	"sallyport.dev/internal/gateway"
 	"sallyport.dev/internal/lockfile"
 	"sallyport.dev/internal/netx"
@@ -70,7 +71,8 @@ type world struct {
 	flows    *flow.Runner      // nil without flows
 	pools    []*ftpclient.Pool // of the flows
 	sites    []*site
-	socks    *socks5.Server // nil without one
+	guard    ftpserver.Guard // of the logins at all of them
+	socks    *socks5.Server  // nil without one
 
 	closers []func() error // what the parts stand on, closed after them
 

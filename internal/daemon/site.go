@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"sync"
 	"time"
 
 	"sallyport.dev/internal/access"
@@ -18,11 +19,12 @@ import (
 
 // site is a running FTP server over a folder.
 type site struct {
-	cfg    config.Site
-	server *ftpserver.Server
-	tree   *filetree.Tree
-	access *access.Site
-	log    *slog.Logger
+	cfg      config.Site
+	server   *ftpserver.Server
+	tree     *filetree.Tree
+	access   *access.Site
+	log      *slog.Logger
+	external *external // nil: PASV names the site's own address
 }
 
 // newSite prepares a site. It opens its folder and nothing else.
@@ -37,14 +39,14 @@ func newSite(w *world, cfg config.Site) (*site, error) {
 		return nil, errors.Join(err, tree.Close())
 	}
 	s := &site{cfg: cfg, tree: tree, access: accessOf(cfg), log: w.log.With("site", cfg.Name)}
+	s.external = newExternal(cfg.Passive, s.log)
 	s.server = &ftpserver.Server{Settings: ftpserver.Settings{
 		Name:         cfg.Banner,
 		Authenticate: s.authenticator(w.accounts),
-		Passive: ftpserver.Passive{
-			Low: cfg.Passive.Ports.Low, High: cfg.Passive.Ports.High, ExternalIP: cfg.Passive.ExternalIP,
-		},
-		TLS: secured,
-	}, Network: w.opts.Network, Logger: s.log}
+		Known:        func(user string) bool { return w.accounts.Allows([]string{"*"}, user) },
+		TLS:          secured,
+	}, Network: w.opts.Network, Logger: s.log, Guard: &w.guard}
+	s.bound(&s.server.Settings)
 	return s, nil
 }
 
@@ -74,5 +76,12 @@ func (s *site) anonymous() bool {
 
 // serve serves l until ctx ends.
 func (s *site) serve(ctx context.Context, l net.Listener, grace time.Duration) error {
+	var lookups sync.WaitGroup
+	defer lookups.Wait()
+	looking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if s.external != nil {
+		lookups.Go(func() { s.external.run(looking) })
+	}
 	return errors.Join(serve(ctx, s.server, l, grace, ftpserver.ErrServerClosed), s.tree.Close())
 }

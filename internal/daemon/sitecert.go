@@ -206,13 +206,20 @@ func (m *madeCert) make() ([]byte, error) {
 	if name, err := os.Hostname(); err == nil {
 		template.DNSNames = append(template.DNSNames, name)
 	}
-	if ip := m.site.Passive.ExternalIP; ip.IsValid() {
-		template.IPAddresses = append(template.IPAddresses, ip.AsSlice())
+	for _, r := range m.site.Passive.External {
+		if ip := r.Address.IP; ip.IsValid() {
+			template.IPAddresses = append(template.IPAddresses, ip.AsSlice())
+		} else if name := r.Address.Name; name != "" {
+			template.DNSNames = append(template.DNSNames, name)
+		}
 	}
-	if host := m.site.Listen.Host; host != "" {
-		if ip := net.ParseIP(host); ip == nil {
-			template.DNSNames = append(template.DNSNames, host)
-		} else if !ip.IsUnspecified() && !ip.IsLoopback() {
+	for _, b := range m.site.Reached() {
+		if b.Host != "" {
+			template.DNSNames = append(template.DNSNames, b.Host)
+		}
+		if ip := net.ParseIP(b.Listen.Host); ip == nil && b.Listen.Host != "" {
+			template.DNSNames = append(template.DNSNames, b.Listen.Host)
+		} else if ip != nil && !ip.IsUnspecified() && !ip.IsLoopback() {
 			template.IPAddresses = append(template.IPAddresses, ip)
 		}
 	}

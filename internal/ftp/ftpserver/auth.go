@@ -45,6 +45,7 @@ func (s *session) leaveAccount() {
 	if s.account.Release != nil {
 		s.account.Release()
 	}
+	s.srv.leaveUser(s.account.Name)
 	s.account = nil
 	s.cwd, s.restart, s.renameFrom, s.ascii, s.facts = "/", 0, "", true, ftp.DefaultFacts
 	s.dropData()
@@ -75,26 +76,36 @@ func (s *session) handlePASS(password string) {
 	if s.host.Authenticate != nil {
 		authenticate = s.host.Authenticate
 	}
-	account, err := authenticate(ctx, login)
-	if err == nil && account.Tree == nil {
-		err = fault.New(fault.Internal, "account %q has no files", account.Name)
-		if account.Release != nil {
-			account.Release()
-		}
+	account, err := s.guarded(ctx, login, authenticate)
+	account.Name = orDefault(account.Name, user)
+	if err == nil {
+		err = s.admissible(&account)
 	}
 	if err != nil {
 		s.refuseLogin(err)
 		return
-	}
-	if account.Name == "" {
-		account.Name = user
 	}
 	s.account, s.cwd = &account, orDefault(account.Dir, "/")
 	s.log = s.srv.logger().With("session", s.id, "peer", s.peer.String(), "user", account.Name)
 	s.seen.login(account.Name)
 	s.pace.login(time.Time{})
 	s.log.Info("logged in", "read-only", account.ReadOnly)
-	s.reply(ftp.CodeLoggedIn, "Logged in")
+	s.reply(ftp.CodeLoggedIn, s.message(s.policy.Messages.Greeting, "Logged in")...)
+}
+
+// admissible counts a session of account, or gives it back and says why there can
+// be none.
+func (s *session) admissible(account *Account) error {
+	var err error
+	if account.Tree == nil {
+		err = fault.New(fault.Internal, "account %q has no files", account.Name)
+	} else {
+		err = s.overLimit(account.Name)
+	}
+	if err != nil && account.Release != nil {
+		account.Release()
+	}
+	return err
 }
 
 // refuseLogin answers a wrong password, later with every attempt.
@@ -114,8 +125,11 @@ func (s *session) refuseLogin(err error) {
 		return
 	}
 	switch {
-	case last:
+	case last && wrong:
 		s.reply(ftp.CodeUnavailable, "Too many wrong passwords, closing the connection")
+		s.quit = true
+	case last:
+		s.reply(ftp.CodeUnavailable, "Too many logins that were refused, closing the connection")
 		s.quit = true
 	case kind == fault.Busy, kind == fault.Denied:
 		s.reply(ftp.CodeNotLoggedIn, sentence(fault.Public(err)))
@@ -128,6 +142,10 @@ func (s *session) refuseLogin(err error) {
 
 // handleQUIT runs when no transfer does: it has waited for its turn.
 func (s *session) handleQUIT(string) {
-	s.reply(ftp.CodeClosing, "Goodbye")
+	text := s.policy.Messages.Exit
+	if len(text) == 0 {
+		text = []string{"Goodbye"}
+	}
+	s.reply(ftp.CodeClosing, s.message(text)...)
 	s.quit = true
 }

@@ -42,38 +42,13 @@ func (s *session) takeData() dataSource {
 	return d
 }
 
-// activeTarget is a data connection that we dial.
-type activeTarget struct {
-	srv    *Server
-	local  netip.Addr
-	remote netip.AddrPort
-}
-
-func (a activeTarget) close() {}
-
-// open dials from the address the client knows us by; its firewall, and the
-// client itself, may let no other in.
-func (a activeTarget) open(ctx context.Context) (net.Conn, error) {
-	var conn net.Conn
-	var err error
-	if n := a.srv.Network; n != nil {
-		conn, err = n.Dial(ctx, "tcp", a.remote.String())
-	} else {
-		d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(a.local, 0)), KeepAlive: -1}
-		conn, err = d.DialContext(ctx, "tcp", a.remote.String())
-	}
-	if err != nil {
-		return nil, fault.As(err, "opening a data connection to %s", a.remote).
-			WithHint("in active mode the client must be reachable; passive mode (EPSV, PASV) needs that less often")
-	}
-	return conn, nil
-}
-
 // setActive answers PORT and EPRT. Data goes to the client's own address and to
 // no privileged port, whatever it asks for (RFC 2577 section 3).
 func (s *session) setActive(verb string, ap netip.AddrPort) {
 	peer := s.peer.Addr()
 	switch {
+	case s.policy.Active.Off:
+		s.reply(ftp.CodeNotImplemented, "Active mode is off at this site; use EPSV or PASV")
 	case s.epsvOnly:
 		s.reply(ftp.CodeBadSequence, verb+" is off after EPSV ALL; use EPSV")
 	case ap.Addr().Is4() != peer.Is4():
@@ -83,7 +58,7 @@ func (s *session) setActive(verb string, ap netip.AddrPort) {
 	case ap.Port() < minPort:
 		s.reply(ftp.CodeBadParameter, "Data connections go to ports from 1024 to 65535 only")
 	default:
-		s.setData(activeTarget{srv: s.srv, local: s.local.Addr(), remote: netip.AddrPortFrom(peer, ap.Port())})
+		s.setData(activeTarget{network: s.srv.Network, local: netip.AddrPortFrom(s.local.Addr(), s.policy.Active.SourcePort), remote: netip.AddrPortFrom(peer, ap.Port())})
 		s.reply(ftp.CodeOK, verb+" command successful")
 	}
 }
@@ -122,10 +97,7 @@ func (s *session) handlePASV(string) {
 		s.reply(ftp.CodeBadSequence, "PASV is off after EPSV ALL; use EPSV")
 		return
 	}
-	addr := s.local.Addr()
-	if ext := s.policy.Passive.ExternalIP; ext.IsValid() && addr.Is4() {
-		addr = ext.Unmap()
-	}
+	addr := s.announced()
 	if !addr.Is4() {
 		s.send(ftp.FormatPasvReply(netip.AddrPortFrom(addr, minPort))) // 522: PASV cannot say IPv6
 		return
@@ -133,6 +105,22 @@ func (s *session) handlePASV(string) {
 	if w, ok := s.lease(); ok {
 		s.send(ftp.FormatPasvReply(netip.AddrPortFrom(addr, w.number())))
 	}
+}
+
+// announced is the address that PASV names.
+func (s *session) announced() netip.Addr {
+	own, p := s.local.Addr(), s.policy.Passive
+	if !own.Is4() {
+		return own // whoever came by IPv6 is not sent elsewhere
+	}
+	ext := p.ExternalIP
+	if p.External != nil {
+		ext = p.External(s.peer.Addr())
+	}
+	if ext = ext.Unmap(); ext.Is4() {
+		return ext
+	}
+	return own
 }
 
 func (s *session) handleEPSV(arg string) {

@@ -60,8 +60,12 @@ func (s *session) handleCWD(arg string) {
 	case !info.IsDir():
 		s.fail(fault.New(fault.Denied, "%q is not a folder", name))
 	default:
+		var text []string
+		if name != s.cwd {
+			text = s.folderMessage(name)
+		}
 		s.cwd = name
-		s.reply(ftp.CodeFileOK, "Directory changed to "+shorten(ftp.QuotePath(name)))
+		s.reply(ftp.CodeFileOK, append(text, "Directory changed to "+shorten(ftp.QuotePath(name)))...)
 	}
 }
 

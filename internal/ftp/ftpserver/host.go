@@ -36,7 +36,11 @@ func (s *session) handleHOST(arg string) {
 			return
 		}
 		s.host, s.hostName = v, host
-		s.reply(ftp.CodeReady, orDefault(v.Banner, s.banner()))
+		if v.Banner != "" {
+			s.reply(ftp.CodeReady, v.Banner)
+			return
+		}
+		s.reply(ftp.CodeReady, s.banner()...)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"sallyport.dev/internal/ftp"
 	"sallyport.dev/internal/ftp/ftpserver"
 	"sallyport.dev/internal/memnet"
+	"sallyport.dev/internal/testkit"
 )
 
 // ranged is a server with three passive ports.
@@ -233,4 +235,111 @@ func TestReuse(t *testing.T) {
 		t.Errorf("300 transfers used %d ports, want 64 again and again", len(ports))
 	}
 	t.Logf("300 transfers in %s", time.Since(began))
+}
+
+// TestGauge counts the ports that nobody waits on.
+func TestGauge(t *testing.T) {
+	n := &memnet.Network{}
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, n, ranged)
+		want := func(sessions, free int) {
+			t.Helper()
+			synctest.Wait()
+			got := s.srv.Status()
+			if got.Sessions != sessions || got.Ports != 3 || got.Free != free || got.Most != 10_000 {
+				t.Errorf("got %+v, want %d sessions and %d of 3 ports free", got, sessions, free)
+			}
+		}
+		want(0, 3)
+		a, b := s.login(), s.login()
+		a.port()
+		b.port()
+		want(2, 1)
+		n.Source = netip.MustParseAddr("10.0.0.2")
+		c := s.login()
+		c.port()
+		want(3, 0)
+		c.port()
+		want(3, 1) // at a port where a or b waits, too
+		a.want("ABOR", 225)
+		b.want("ABOR", 225)
+		c.want("ABOR", 225)
+		want(3, 3)
+	})
+}
+
+// TestSmallRange serves many clients of different addresses through one port of
+// real sockets, all of them waiting at the same time, and each gets its own.
+func TestSmallRange(t *testing.T) {
+	free := freePort(t)
+	s := newSite(t, nil, func(srv *ftpserver.Server) { srv.Passive = ftpserver.Passive{Low: free, High: free} })
+	type one struct {
+		c    *client
+		from *net.Dialer
+	}
+	var all []one
+	for i := range 20 {
+		d := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(i+1))}}
+		conn, err := d.Dial("tcp", s.addr)
+		if err != nil {
+			testkit.Need(t, false, "all of 127.0.0.0/8 on loopback", "Linux has it")
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		c := &client{t: t, s: s, conn: conn, in: ftp.NewReader(conn, 0)}
+		c.want("", 220)
+		c.want("USER anna", 331)
+		c.want("PASS secret", 230)
+		c.want("TYPE I", 200)
+		s.write(strconv.Itoa(i), strings.Repeat(strconv.Itoa(i), 1000))
+		if got := c.port(); got != free {
+			t.Fatalf("got port %d, want %d", got, free)
+		}
+		all = append(all, one{c, d})
+	}
+	if got := s.srv.Status(); got.Ports != 1 || got.Free != 0 {
+		t.Errorf("got %+v, want none of 1 port free", got)
+	}
+	second := s.login() // from 127.0.0.1
+	second.port()
+	third := s.login()
+	third.want("EPSV", 425)
+	for i := len(all) - 1; i >= 0; i-- {
+		data, err := all[i].from.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(free))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[i].c.want("RETR "+strconv.Itoa(i), 150)
+		if got, err := io.ReadAll(data); err != nil || string(got) != strings.Repeat(strconv.Itoa(i), 1000) {
+			t.Errorf("client %d: got %d bytes, %v", i, len(got), err)
+		}
+		_ = data.Close()
+		all[i].c.want("", 226)
+	}
+}
+
+// TestExternalFor asks for the address of each client, and names none that PASV
+// cannot say.
+func TestExternalFor(t *testing.T) {
+	n := &memnet.Network{}
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, n, func(srv *ftpserver.Server) {
+			srv.Passive.External = func(client netip.Addr) netip.Addr {
+				switch client.String() {
+				case "10.0.0.1":
+					return netip.Addr{}
+				case "10.0.0.2":
+					return netip.MustParseAddr("2001:db8::1")
+				default:
+					return netip.MustParseAddr("203.0.113.7")
+				}
+			}
+		})
+		for from, want := range map[string]string{"10.0.0.1": "127.0.0.1", "10.0.0.2": "127.0.0.1", "192.0.2.1": "203.0.113.7"} {
+			n.Source = netip.MustParseAddr(from)
+			ap, err := ftp.ParsePasvReply(s.login().want("PASV", 227))
+			if err != nil || ap.Addr().String() != want {
+				t.Errorf("%s: got %s, %v, want %s", from, ap, err, want)
+			}
+		}
+	})
 }

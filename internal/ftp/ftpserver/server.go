@@ -3,6 +3,7 @@ package ftpserver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -10,7 +11,6 @@ import (
 	"time"
 
 	"sallyport.dev/internal/fault"
-	"sallyport.dev/internal/ftp"
 	"sallyport.dev/internal/netx"
 )
 
@@ -26,6 +26,10 @@ type Server struct {
 	// Nil means the operating system's.
 	Network netx.Network
 	Logger  *slog.Logger // nil: discard
+	// Guard remembers failed logins. Nil: the server has one of its own.
+	Guard *Guard
+
+	own Guard // if there is no other
 
 	mu           sync.Mutex // guards the following
 	started      bool
@@ -37,6 +41,7 @@ type Server struct {
 	listeners    map[net.Listener]struct{}
 	sessions     map[uint64]*session
 	perPeer      map[netip.Addr]int
+	perUser      map[string]int // logged in
 	lastID       uint64
 	gone         chan struct{} // closed when the server is and no session is left
 }
@@ -46,6 +51,13 @@ func (s *Server) logger() *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return s.Logger
+}
+
+func (s *Server) guard() *Guard {
+	if s.Guard == nil {
+		return &s.own
+	}
+	return s.Guard
 }
 
 // Serve accepts control connections from l until Shutdown or Close, which make
@@ -79,6 +91,7 @@ func (s *Server) enter(l net.Listener) bool {
 		s.listeners = make(map[net.Listener]struct{})
 		s.sessions = make(map[uint64]*session)
 		s.perPeer = make(map[netip.Addr]int)
+		s.perUser = make(map[string]int)
 		s.gone = make(chan struct{})
 		if s.now == nil { // else Apply was first
 			s.now = newPolicy(s.Settings)
@@ -136,9 +149,10 @@ func (s *Server) accept(l net.Listener, own *sync.WaitGroup) error {
 // admit starts a session on conn, or says why not.
 func (s *Server) admit(conn net.Conn, own *sync.WaitGroup) {
 	ss, refusal := s.register(conn)
-	if ss == nil {
+	if refusal != "" {
 		_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // fails on a dead connection only, as the next call does
-		_, err := conn.Write(ftp.NewReply(ftp.CodeUnavailable, refusal).Append(nil))
+		_, err := conn.Write(ss.policy.full(ss, refusal).Append(nil))
+		ss.cancel(errBye)
 		s.logger().Warn("session refused", "peer", conn.RemoteAddr().String(), "reason", refusal, "err", errors.Join(err, conn.Close()))
 		return
 	}
@@ -148,24 +162,30 @@ func (s *Server) admit(conn net.Conn, own *sync.WaitGroup) {
 	})
 }
 
-func (s *Server) register(conn net.Conn) (*session, string) {
+// register makes a session of conn, and counts it unless there is a reason not to.
+func (s *Server) register(conn net.Conn) (ss *session, refusal string) {
 	peer := addrPort(conn.RemoteAddr())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	limits := s.now.Limits
+	s.lastID++
+	ss = newSession(s, s.lastID, conn, peer)
+	return ss, s.countLocked(ss)
+}
+
+// countLocked counts ss among the sessions, or says why it cannot be one.
+func (s *Server) countLocked(ss *session) (refusal string) {
+	peer, limits := ss.peer.Addr(), s.now.Limits
 	switch {
 	case s.closed:
-		return nil, "The server is going down"
+		return "The server is going down"
 	case len(s.sessions) >= limits.Sessions:
-		return nil, "Too many sessions, try again later"
-	case s.perPeer[peer.Addr()] >= limits.SessionsPerPeer:
-		return nil, "Too many sessions from your address, try again later"
+		return fmt.Sprintf("Too many sessions: %d at once is the most, try again later", limits.Sessions)
+	case s.perPeer[peer] >= limits.SessionsPerPeer:
+		return fmt.Sprintf("Too many sessions from your address: %d at once is the most, try again later", limits.SessionsPerPeer)
 	}
-	s.lastID++
-	s.perPeer[peer.Addr()]++
-	ss := newSession(s, s.lastID, conn, peer)
+	s.perPeer[peer]++
 	s.sessions[ss.id] = ss
-	return ss, ""
+	return ""
 }
 
 func (s *Server) unregister(ss *session) {

@@ -103,11 +103,9 @@ func (s *session) greet() error {
 			return nil
 		}
 	}
-	s.reply(ftp.CodeReady, s.banner())
+	s.reply(ftp.CodeReady, s.banner()...)
 	return nil
 }
-
-func (s *session) banner() string { return orDefault(s.policy.Name, "Sallyport") + " FTP server ready" }
 
 // step reads one command and carries it out. An error ends the session.
 func (s *session) step() error {

@@ -113,7 +113,7 @@ func TestLimits(t *testing.T) {
 		a := s.login()
 		s.login()
 		c := s.connect(s.addr)
-		if got := c.want("", 421).Text(); got != "Too many sessions from your address, try again later" {
+		if got := c.want("", 421).Text(); got != "Too many sessions from your address: 2 at once is the most, try again later" {
 			t.Errorf("got %q", got)
 		}
 		c.eof()

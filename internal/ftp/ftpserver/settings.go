@@ -13,10 +13,16 @@ import (
 type Settings struct {
 	// Name greets in the 220 banner. Empty means "Sallyport".
 	Name         string
+	Messages     Messages
 	Authenticate Authenticate
 	Passive      Passive
+	Active       Active
 	Limits       Limits
 	Timeouts     Timeouts
+	Attempts     Attempts
+	// Known, if set, reports whether a name is that of an account: the log may show
+	// it before a login. Nil: no name is shown.
+	Known func(user string) bool
 	// TLS, if set, is offered to clients. Nil serves plain FTP alone.
 	TLS *TLS
 	// Host, if set, is asked for the site of a name that a client gives with HOST
@@ -35,7 +41,7 @@ type policy struct {
 }
 
 func newPolicy(s Settings) *policy {
-	s.Limits, s.Timeouts = s.Limits.orDefaults(), s.Timeouts.orDefaults()
+	s.Limits, s.Timeouts, s.Attempts = s.Limits.orDefaults(), s.Timeouts.orDefaults(), s.Attempts.orDefaults()
 	p := &policy{Settings: s}
 	if s.TLS != nil {
 		p.tlsBase = s.TLS.base()
@@ -68,12 +74,25 @@ type Passive struct {
 	// ExternalIP is the IPv4 address in a 227 reply, for clients beyond a NAT.
 	// Invalid means the control connection's own. EPSV names no address.
 	ExternalIP netip.Addr
+	// External, if set, is asked in place of ExternalIP which address to name to a
+	// client. It must not wait for anything. What is not IPv4 means the control
+	// connection's own.
+	External func(client netip.Addr) netip.Addr
+}
+
+// Active says how active data connections are dialled.
+type Active struct {
+	Off bool // PORT and EPRT are refused
+	// SourcePort is the local port of active data connections, such as 20. Zero
+	// means any.
+	SourcePort uint16
 }
 
 // Limits bounds what clients may use. Zero means the default named.
 type Limits struct {
 	Sessions        int // at once: 10,000
 	SessionsPerPeer int // at once from one address: as many as Sessions
+	SessionsPerUser int // at once of one account, by its name: as many as Sessions
 	LoginAttempts   int // wrong passwords in one session: 5
 	Line            int // bytes in one command line: 4096
 }
@@ -99,6 +118,7 @@ func orDefault[T comparable](v, def T) T {
 func (l Limits) orDefaults() Limits {
 	l.Sessions = orDefault(l.Sessions, 10_000)
 	l.SessionsPerPeer = orDefault(l.SessionsPerPeer, l.Sessions)
+	l.SessionsPerUser = orDefault(l.SessionsPerUser, l.Sessions)
 	l.LoginAttempts = orDefault(l.LoginAttempts, 5)
 	l.Line = orDefault(l.Line, ftp.DefaultMaxLine)
 	return l
