@@ -50,6 +50,7 @@ func (s *session) leaveAccount() {
 	s.cwd, s.restart, s.renameFrom, s.ascii, s.facts = "/", 0, "", true, ftp.DefaultFacts
 	s.dropData()
 	s.seen.login("")
+	s.srv.loggedIn(s, false)
 	s.pace.login(time.Now().Add(s.timeouts.Login))
 }
 
@@ -88,6 +89,7 @@ func (s *session) handlePASS(password string) {
 	s.account, s.cwd = &account, orDefault(account.Dir, "/")
 	s.log = s.srv.logger().With("session", s.id, "peer", s.peer.String(), "user", account.Name)
 	s.seen.login(account.Name)
+	s.srv.loggedIn(s, true)
 	s.pace.login(time.Time{})
 	s.log.Info("logged in", "read-only", account.ReadOnly)
 	s.reply(ftp.CodeLoggedIn, s.message(s.policy.Messages.Greeting, "Logged in")...)

@@ -154,21 +154,7 @@ func TestUrgent(t *testing.T) {
 	c := s.login()
 	data := c.epsv()
 	c.want("RETR f", 150)
-	tcp, ok := c.conn.(*net.TCPConn)
-	if !ok {
-		t.Fatalf("got a %T", c.conn)
-	}
-	raw, err := tcp.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var sent error
-	if err := raw.Write(func(fd uintptr) bool {
-		sent = syscall.Sendto(int(fd), []byte("\xff\xf4\xff\xf2"), syscall.MSG_OOB, nil)
-		return true
-	}); err != nil || sent != nil {
-		t.Fatal(err, sent)
-	}
+	c.synch()
 	c.want("ABOR", 426)
 	c.want("", 226)
 	if _, err := io.Copy(io.Discard, data); err == nil {

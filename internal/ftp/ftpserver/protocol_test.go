@@ -312,7 +312,7 @@ func TestEndInOrder(t *testing.T) {
 func TestThousandsPipelined(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *site) {
 		c := s.login()
-		const n = 3000
+		const n = 1000
 		var all strings.Builder
 		for i := range n {
 			fmt.Fprintf(&all, "MKD %d\r\nCWD %d\r\nPWD\r\nCDUP\r\nnoop\r\nRMD %d\r\nnonsense nonsense\r\n", i, i, i)

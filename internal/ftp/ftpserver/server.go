@@ -40,7 +40,7 @@ type Server struct {
 	pool         *passivePool
 	listeners    map[net.Listener]struct{}
 	sessions     map[uint64]*session
-	perPeer      map[netip.Addr]int
+	peers        peers
 	perUser      map[string]int // logged in
 	lastID       uint64
 	gone         chan struct{} // closed when the server is and no session is left
@@ -90,7 +90,6 @@ func (s *Server) enter(l net.Listener) bool {
 		s.accepting, s.cancelAccept = context.WithCancel(context.Background())
 		s.listeners = make(map[net.Listener]struct{})
 		s.sessions = make(map[uint64]*session)
-		s.perPeer = make(map[netip.Addr]int)
 		s.perUser = make(map[string]int)
 		s.gone = make(chan struct{})
 		if s.now == nil { // else Apply was first
@@ -180,10 +179,11 @@ func (s *Server) countLocked(ss *session) (refusal string) {
 		return "The server is going down"
 	case len(s.sessions) >= limits.Sessions:
 		return fmt.Sprintf("Too many sessions: %d at once is the most, try again later", limits.Sessions)
-	case s.perPeer[peer] >= limits.SessionsPerPeer:
-		return fmt.Sprintf("Too many sessions from your address: %d at once is the most, try again later", limits.SessionsPerPeer)
 	}
-	s.perPeer[peer]++
+	if refusal := s.peers.refusal(peer, limits); refusal != "" {
+		return refusal
+	}
+	s.peers.enter(peer)
 	s.sessions[ss.id] = ss
 	return ""
 }
@@ -192,9 +192,7 @@ func (s *Server) unregister(ss *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, ss.id)
-	if s.perPeer[ss.peer.Addr()]--; s.perPeer[ss.peer.Addr()] == 0 {
-		delete(s.perPeer, ss.peer.Addr())
-	}
+	s.peers.leave(ss.peer.Addr(), ss.counted)
 	if s.closed && len(s.sessions) == 0 {
 		close(s.gone)
 	}

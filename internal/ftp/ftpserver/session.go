@@ -25,6 +25,7 @@ type session struct {
 	raw         net.Conn // as it was accepted, beneath TLS
 	peer, local netip.AddrPort
 	started     time.Time
+	counted     bool // as logged in; guarded by the server's mutex
 	timeouts    Timeouts
 	limits      Limits
 	log         *slog.Logger

@@ -2,6 +2,7 @@ package ftpserver_test
 
 import (
 	"io"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -120,6 +121,53 @@ func TestLimits(t *testing.T) {
 		a.want("QUIT", 221)
 		a.eof()
 		synctest.Wait()
+		s.login()
+	})
+}
+
+// TestHalfOpenLimit: sessions that have not logged in leave room for those from
+// elsewhere, and for those that have; IPv6 counts by its 64 bits.
+func TestHalfOpenLimit(t *testing.T) {
+	n := &memnet.Network{}
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, n, func(srv *ftpserver.Server) { srv.Limits.Sessions = 6 })
+		refused := func() {
+			t.Helper()
+			c := s.connect(s.addr)
+			if got := c.want("", 421).Text(); got != "Too many sessions from your address have not logged in: 3 at once is the most, try again later" {
+				t.Errorf("got %q", got)
+			}
+			c.eof()
+		}
+		a, b, c := s.dial(), s.dial(), s.dial()
+		refused()
+		a.want("USER anna", 331)
+		refused()
+		a.want("PASS secret", 230)
+		d := s.dial()
+		refused()
+		a.want("REIN", 220) // counts again
+		for _, x := range []*client{b, c} {
+			x.want("QUIT", 221)
+			x.eof()
+			synctest.Wait()
+		}
+		s.dial()
+		refused()
+		n.Source = netip.MustParseAddr("2001:db8::1")
+		s.dial()
+		s.dial().want("NOOP", 200)
+		n.Source = netip.MustParseAddr("2001:db8::2:1")
+		s.dial()
+		e := s.connect(s.addr)
+		e.want("", 421) // six at once
+		for _, x := range []*client{a, d} {
+			x.want("QUIT", 221)
+			x.eof()
+		}
+		synctest.Wait()
+		refused() // the same 64 bits
+		n.Source = netip.MustParseAddr("2001:db8:0:1::1")
 		s.login()
 	})
 }

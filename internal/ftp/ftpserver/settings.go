@@ -93,6 +93,7 @@ type Limits struct {
 	Sessions        int // at once: 10,000
 	SessionsPerPeer int // at once from one address: as many as Sessions
 	SessionsPerUser int // at once of one account, by its name: as many as Sessions
+	HalfOpenPerPeer int // of those, how many without a login, so that one address cannot lock all others out: half of Sessions
 	LoginAttempts   int // wrong passwords in one session: 5
 	Line            int // bytes in one command line: 4096
 }
@@ -119,6 +120,7 @@ func (l Limits) orDefaults() Limits {
 	l.Sessions = orDefault(l.Sessions, 10_000)
 	l.SessionsPerPeer = orDefault(l.SessionsPerPeer, l.Sessions)
 	l.SessionsPerUser = orDefault(l.SessionsPerUser, l.Sessions)
+	l.HalfOpenPerPeer = orDefault(l.HalfOpenPerPeer, (l.Sessions+1)/2)
 	l.LoginAttempts = orDefault(l.LoginAttempts, 5)
 	l.Line = orDefault(l.Line, ftp.DefaultMaxLine)
 	return l
