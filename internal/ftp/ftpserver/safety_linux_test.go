@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport.dev/internal/ftp/ftpserver"
 	"sallyport.dev/internal/testkit"
 )
 
@@ -157,7 +158,10 @@ func descriptors(t testing.TB) int {
 // connections and goroutines go with it.
 func TestNothingKeptOpen(t *testing.T) {
 	testkit.NoLeaks(t)
-	s := newSite(t, nil, nil)
+	ports := testkit.Ports(t)
+	s := newSite(t, nil, func(srv *ftpserver.Server) {
+		srv.Passive = ftpserver.Passive{Low: uint16(ports.Min), High: uint16(ports.Min + 3)} //nolint:gosec // below 32768
+	})
 	s.write("f", strings.Repeat("x", 1<<20))
 	s.write("d/e", "")
 	visit := func() {
