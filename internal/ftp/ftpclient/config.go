@@ -64,6 +64,8 @@ type Config struct {
 	PasvAddress PasvAddress
 	// Active is for mode Active.
 	Active Active
+	// Pipelining says whether commands may be sent together.
+	Pipelining Pipelining
 	// Habits remember what was found out about the server, for all connections to
 	// it. Nil: for this connection alone.
 	Habits *Habits

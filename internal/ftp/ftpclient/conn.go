@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"net"
 
 	"sallyport.dev/internal/fault"
@@ -27,7 +28,12 @@ type Conn struct {
 	text   bool // TYPE A
 	noMLSD bool // it was offered and is not served
 
+	greets string // what the server said first
+	opened bool   // a transfer has begun: how data connections come about is known
+	unborn bool   // the server broke the conversation over its first commands that came together
+
 	open   *transfer // the transfer under way
+	ahead  *transfer // one that was asked for while another is under way
 	broken error     // why nothing can be said any more
 }
 
@@ -39,17 +45,31 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 		return nil, err
 	}
 	c := &Conn{cfg: cfg, host: host}
-	if err := c.connect(ctx); err != nil {
-		return nil, err
+	err = c.dial(ctx)
+	if err != nil && c.unborn {
+		c.cfg.Habits.bears.Store(bearsNothing)
+		cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "trying again with one command at a time", slog.String("server", cfg.Addr), slog.Any("error", err))
+		c = &Conn{cfg: cfg, host: host}
+		err = c.dial(ctx)
 	}
-	end := c.watchControl(ctx)
-	err = c.greet(ctx)
-	end()
 	if err != nil {
-		_ = c.Close() // err is what matters
 		return nil, err
 	}
 	return c, nil
+}
+
+// dial connects and logs in. After an error nothing is open.
+func (c *Conn) dial(ctx context.Context) error {
+	if err := c.connect(ctx); err != nil {
+		return err
+	}
+	end := c.watchControl(ctx)
+	err := c.greet(ctx)
+	end()
+	if err != nil {
+		_ = c.Close() // err is what matters
+	}
+	return err
 }
 
 func (c *Conn) connect(ctx context.Context) error {
@@ -91,6 +111,7 @@ func (c *Conn) Close() error {
 		t.cut()
 		_ = t.end(errClosed)
 	}
+	c.forget()
 	if c.broken != nil {
 		return nil
 	}
@@ -119,6 +140,15 @@ func (c *Conn) fail(err error) error {
 	if c.broken == nil {
 		c.broken = err
 		_ = c.raw.Close() // err is what matters
+		c.forget()
 	}
 	return err
+}
+
+// forget gives up the transfer that was asked for ahead.
+func (c *Conn) forget() {
+	if c.ahead != nil {
+		c.ahead.unlisten()
+		c.ahead = nil
+	}
 }

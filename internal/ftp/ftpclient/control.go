@@ -19,17 +19,26 @@ var longAgo = time.Unix(1, 0)
 // begin starts an operation: until end is called, the end of ctx makes every wait
 // on the control connection fail at once.
 func (c *Conn) begin(ctx context.Context) (end func(), err error) {
+	if end, err = c.goOn(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.look(ctx); err != nil {
+		end()
+		return nil, err
+	}
+	return end, nil
+}
+
+// goOn is begin where replies may have come already.
+func (c *Conn) goOn(ctx context.Context) (end func(), err error) {
 	switch {
 	case c.broken != nil:
 		return nil, fault.Wrap(fault.Unreachable, c.broken, "the connection to %s is not usable any more", c.cfg.Addr)
-	case c.open != nil:
+	case c.open != nil, c.ahead != nil:
 		return nil, fault.New(fault.Busy, "a transfer is open on the connection to %s", c.cfg.Addr).
 			WithHint("finish it first, or take another connection")
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
-	}
-	if err := c.look(ctx); err != nil {
-		return nil, err
 	}
 	return c.watchControl(ctx), nil
 }
@@ -59,8 +68,6 @@ func (c *Conn) look(ctx context.Context) error {
 // unasked ends the connection because of a reply to nothing. Servers say 421 before
 // they hang up on who was idle for too long.
 func (c *Conn) unasked(ctx context.Context) error {
-	end := c.watchControl(ctx)
-	defer end()
 	r, err := c.receive(ctx, ftp.Command{Verb: "IDLE"}, afterFailure) // a name for errors; it is never sent
 	switch {
 	case err != nil:
@@ -105,19 +112,26 @@ func (c *Conn) arm(ctx context.Context, d time.Duration) {
 	}
 }
 
-// send sends one command.
-func (c *Conn) send(ctx context.Context, cmd ftp.Command) error {
-	line, err := cmd.Append(c.out[:0])
-	if err != nil {
-		return err // nothing was sent
+// send sends commands, all in one piece.
+func (c *Conn) send(ctx context.Context, cmds ...ftp.Command) (err error) {
+	line := c.out[:0]
+	for _, cmd := range cmds {
+		if line, err = cmd.Append(line); err != nil {
+			clear(line)
+			return err // nothing was sent
+		}
 	}
 	c.out = line
-	c.cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "command", slog.String("server", c.cfg.Addr), slog.Any("command", cmd))
+	if c.cfg.Logger.Enabled(ctx, slog.LevelDebug) {
+		for _, cmd := range cmds {
+			c.cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "command", slog.String("server", c.cfg.Addr), slog.Any("command", cmd))
+		}
+	}
 	c.arm(ctx, c.cfg.Timeouts.Reply)
 	_, err = c.nc.Write(line)
 	clear(c.out) // it may have been a password
 	if err != nil {
-		return c.lost(ctx, err, cmd, c.cfg.Timeouts.Reply)
+		return c.lost(ctx, err, cmds[0], c.cfg.Timeouts.Reply)
 	}
 	return nil
 }
@@ -129,8 +143,10 @@ func (c *Conn) receive(ctx context.Context, cmd ftp.Command, d time.Duration) (f
 	if err != nil {
 		return ftp.Reply{}, c.lost(ctx, err, cmd, d)
 	}
-	c.cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "reply", slog.String("server", c.cfg.Addr),
-		slog.Int("code", int(r.Code)), slog.String("text", fmt.Sprintf("%.200q", r.Text())))
+	if c.cfg.Logger.Enabled(ctx, slog.LevelDebug) {
+		c.cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "reply", slog.String("server", c.cfg.Addr),
+			slog.Int("code", int(r.Code)), slog.String("text", fmt.Sprintf("%.200q", r.Text())))
+	}
 	return r, nil
 }
 

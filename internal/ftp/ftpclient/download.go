@@ -63,6 +63,10 @@ func (d *Download) stop(err error) error {
 	if t.mark != nil && t.mark.ended.Load() {
 		return t.fail(errCutShort)
 	}
+	if t.next != nil {
+		t.next() // the server is free for it as soon as it has said 226
+		t.next = nil
+	}
 	// The data connection first: see the package comment. Errors of closing what
 	// has been read to its end say nothing.
 	_ = t.data.Close()

@@ -3,6 +3,7 @@ package ftpclient
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"sallyport.dev/internal/fault"
@@ -21,6 +22,11 @@ const beforeAsking = time.Second
 // the server's last reply did not come. Whether the file is whole is for the
 // caller to find out, by [Conn.Size] on another connection.
 var ErrUnconfirmed = errors.New("the server did not confirm the end of the transfer")
+
+// ErrPipelining is in the chain of an error that may come of nothing but commands
+// that the server got before it was ready for them. The same can be tried again on
+// another connection.
+var ErrPipelining = errors.New("the server was sent commands ahead")
 
 // end takes the transfer off its connection with a result.
 func (t *transfer) end(err error) error {
@@ -104,6 +110,9 @@ func (t *transfer) settle() (ftp.Reply, error) {
 	if t.ctx.Err() != nil {
 		return ftp.Reply{}, c.fail(context.Cause(t.ctx))
 	}
+	if c.ahead != nil { // the server has begun with that, or will
+		return ftp.Reply{}, c.fail(fault.New(fault.Canceled, "the transfer after it had been asked for"))
+	}
 	if t.last != nil {
 		return *t.last, nil
 	}
@@ -174,6 +183,13 @@ func (t *transfer) confirm() error {
 		r = &got
 	}
 	t.last = r
+	if c.ahead != nil && !slices.Contains(finals, r.Code) {
+		// It may be the end of this transfer or the refusal of the next, which came
+		// too early for the server: nothing is sure any more.
+		err := c.fail(dataHint(&ftp.ReplyError{Command: t.cmd, Reply: *r}))
+		c.bearsLess(t.ctx, err)
+		return errors.Join(err, ErrPipelining)
+	}
 	return dataHint(c.check(t.cmd, *r, finals))
 }
 

@@ -166,11 +166,28 @@ func (c *Conn) mlst(ctx context.Context, path string) (ftp.Entry, error) {
 // statByParts makes an entry without MLST.
 func (c *Conn) statByParts(ctx context.Context, path string) (ftp.Entry, error) {
 	e := ftp.Entry{Type: ftp.File, Size: -1}
-	r, sizeErr := c.do(ctx, ftp.Command{Verb: "SIZE", Arg: path}, ftp.CodeFileStatus)
-	if sizeErr != nil {
-		if c.broken != nil {
-			return e, sizeErr
-		}
+	var sizeErr, timeErr error
+	size := ftp.Command{Verb: "SIZE", Arg: path}
+	want := []ftp.Code{ftp.CodeFileStatus}
+	err := c.exchanges(ctx,
+		exchange{size, want, func(r ftp.Reply, err error) error {
+			if sizeErr = err; err == nil {
+				e.Size, err = parseSize(r)
+			}
+			return err
+		}},
+		exchange{ftp.Command{Verb: "MDTM", Arg: path}, want, func(r ftp.Reply, err error) error {
+			if timeErr = err; err != nil || sizeErr != nil {
+				return nil
+			}
+			e.Time, err = ftp.ParseTime(strings.TrimSpace(r.Text()))
+			e.TimePrecision = time.Second
+			return err
+		}})
+	switch {
+	case c.broken != nil:
+		return e, err
+	case sizeErr != nil:
 		e.Type = ftp.Dir
 		if err := c.enterAndReturn(ctx, path); err != nil {
 			if c.broken != nil {
@@ -179,29 +196,16 @@ func (c *Conn) statByParts(ctx context.Context, path string) (ftp.Entry, error) 
 			return e, sizeErr
 		}
 		return e, nil
-	}
-	var err error
-	if e.Size, err = parseSize(r); err != nil {
+	case err != nil:
 		return e, err
-	}
-	r, err = c.do(ctx, ftp.Command{Verb: "MDTM", Arg: path}, ftp.CodeFileStatus)
-	switch {
-	case err == nil:
-		if e.Time, err = ftp.ParseTime(strings.TrimSpace(r.Text())); err != nil {
-			return e, err
-		}
-		e.TimePrecision = time.Second
-	case c.broken != nil:
-		return e, err
-	case replied(err, ftp.CodeFileUnavailable):
+	case replied(timeErr, ftp.CodeFileUnavailable):
 		// A server without MDTM, or the file has gone since it told the size. That one
 		// must not pass for a file without a time.
-		if _, err := c.do(ctx, ftp.Command{Verb: "SIZE", Arg: path}, ftp.CodeFileStatus); err != nil {
-			return e, err
-		}
-	default: // a server without MDTM: the time stays unknown
+		_, err := c.do(ctx, size, want...)
+		return e, err
+	default: // perhaps a server without MDTM: the time stays unknown
+		return e, nil
 	}
-	return e, nil
 }
 
 // replied reports whether err is a reply with that code.

@@ -8,6 +8,7 @@ import "sync/atomic"
 type Habits struct {
 	noEPSV atomic.Bool // it refused EPSV, or answered nonsense
 	noPORT atomic.Bool // it refused PORT
+	bears  atomic.Int32
 
 	system atomic.Pointer[string] // what it said to SYST, "" if nothing; nil: not asked yet
 	clock  clock

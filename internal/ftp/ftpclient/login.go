@@ -35,12 +35,33 @@ func (c *Conn) greet(ctx context.Context) error {
 		return fault.As(err, "log in to %s as %q", c.cfg.Addr, c.cfg.User)
 	}
 	c.cfg.Stage(StageSession)
-	for _, step := range []func(context.Context) error{c.protect, c.learn, c.binary} {
-		if err := step(ctx); err != nil {
-			return fault.As(err, "set up the session with %s", c.cfg.Addr)
-		}
+	if err := c.setUp(ctx); err != nil {
+		return fault.As(err, "set up the session with %s", c.cfg.Addr)
 	}
 	return nil
+}
+
+// setUp protects data connections, learns the server's features and sets the type:
+// commands that do not wait for one another, and the first to be sent together. The
+// replies are also what brings the session tickets of TLS 1.3, which come behind the
+// handshake, before the first data connection wants one.
+func (c *Conn) setUp(ctx context.Context) error {
+	var steps []exchange
+	if c.tls != nil {
+		steps = c.protect()
+	}
+	steps = append(steps,
+		exchange{ftp.Command{Verb: "FEAT"}, []ftp.Code{ftp.CodeSystemStatus}, func(r ftp.Reply, err error) error {
+			if err == nil {
+				c.feat = ParseFeatures(r.Lines)
+			}
+			return nil // RFC 2389 came after FTP: whoever refuses has none
+		}},
+		exchange{ftp.Command{Verb: "TYPE", Arg: "I"}, []ftp.Code{ftp.CodeOK}, func(_ ftp.Reply, err error) error { return err }})
+	if err := c.exchanges(ctx, steps...); err != nil {
+		return err
+	}
+	return c.utf8(ctx)
 }
 
 // greeting reads the 220, after as many 120 as the time allows.
@@ -54,6 +75,7 @@ func (c *Conn) greeting(ctx context.Context) error {
 		if r.Code == ftp.CodeReadyIn {
 			continue
 		}
+		c.greets = r.Text()
 		return c.check(cmd, r, []ftp.Code{ftp.CodeReady})
 	}
 }
@@ -149,28 +171,15 @@ func implicitHint(err error) error {
 	return fault.As(err, "implicit").WithHint("a server that speaks first is plain or explicit: try explicit TLS (ftpes://), usually on port 21")
 }
 
-// learn asks for the server's features, and for UTF-8 where it is offered.
-func (c *Conn) learn(ctx context.Context) error {
-	r, err := c.do(ctx, ftp.Command{Verb: "FEAT"}, ftp.CodeSystemStatus)
-	switch {
-	case err == nil:
-		c.feat = ParseFeatures(r.Lines)
-	case c.broken != nil:
-		return err
-	default: // RFC 2389 came after FTP: whoever refuses has none
-	}
+// utf8 asks for UTF-8 where it is offered.
+func (c *Conn) utf8(ctx context.Context) error {
 	if !c.feat.UTF8 {
 		return nil
 	}
 	// Some servers speak UTF-8 unasked and refuse to be asked.
-	_, err = c.do(ctx, ftp.Command{Verb: "OPTS", Arg: "UTF8 ON"}, ftp.CodeOK, ftp.CodeSuperfluous, ftp.CodeFileOK)
+	_, err := c.do(ctx, ftp.Command{Verb: "OPTS", Arg: "UTF8 ON"}, ftp.CodeOK, ftp.CodeSuperfluous, ftp.CodeFileOK)
 	if err != nil && c.broken != nil {
 		return err
 	}
 	return nil
-}
-
-func (c *Conn) binary(ctx context.Context) error {
-	_, err := c.do(ctx, ftp.Command{Verb: "TYPE", Arg: "I"}, ftp.CodeOK)
-	return err
 }

@@ -91,24 +91,22 @@ func (c *Conn) dialData(ctx context.Context, addr string) (net.Conn, error) {
 
 // passiveAddr returns where the server waits for a data connection.
 func (c *Conn) passiveAddr(ctx context.Context) (string, error) {
-	if c.cfg.Mode != PasvMode && !c.cfg.Habits.noEPSV.Load() {
-		r, err := c.do(ctx, ftp.Command{Verb: "EPSV"}, ftp.CodeExtendedPassive)
-		if err == nil {
-			var port uint16
-			if port, err = ftp.ParseEpsvReply(r); err == nil {
-				return c.portAddr(port), nil
-			}
-		} else if !r.Code.Permanent() || c.broken != nil {
+	for {
+		cmd := c.passiveCommand()
+		if err := c.send(ctx, cmd); err != nil {
 			return "", err
+		}
+		r, err := c.receive(ctx, cmd, c.cfg.Timeouts.Reply)
+		if err != nil {
+			return "", err
+		}
+		addr, err := c.passiveAnswer(cmd, r)
+		if err == nil || cmd.Verb == "PASV" || c.broken != nil || r.Code.Transient() {
+			return addr, err
 		}
 		c.cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "EPSV does not work, using PASV", slog.String("server", c.cfg.Addr), slog.Any("error", err))
 		c.cfg.Habits.noEPSV.Store(true)
 	}
-	r, err := c.do(ctx, ftp.Command{Verb: "PASV"}, ftp.CodePassive)
-	if err != nil {
-		return "", err
-	}
-	return c.pasvAddr(r)
 }
 
 // portAddr is a port of the control connection's host.

@@ -46,24 +46,19 @@ func (c *Conn) startTLS(ctx context.Context) error {
 	return nil
 }
 
-// protect asks for TLS on data connections (RFC 4217 section 9). Its replies are
-// also what brings the session tickets of TLS 1.3, which come behind the
-// handshake, before the first data connection wants one.
-func (c *Conn) protect(ctx context.Context) error {
-	if c.tls == nil {
-		return nil
-	}
-	for _, cmd := range []ftp.Command{{Verb: "PBSZ", Arg: "0"}, {Verb: "PROT", Arg: "P"}} {
-		_, err := c.do(ctx, cmd, ftp.CodeOK)
-		if r, ok := refusal(err); ok && c.broken == nil && c.cfg.Security == Implicit &&
+// protect asks for TLS on data connections (RFC 4217 section 9).
+func (c *Conn) protect() []exchange {
+	got := func(r ftp.Reply, err error) error {
+		if err != nil && c.cfg.Security == Implicit &&
 			(r.Code == ftp.CodeUnknownCommand || r.Code == ftp.CodeNotImplemented || r.Code == ftp.CodeBadSequence) {
-			continue // older than RFC 4217: where TLS is implicit, it is so for data, too
+			return nil // older than RFC 4217: where TLS is implicit, it is so for data, too
 		}
-		if err != nil {
-			return err
-		}
+		return err
 	}
-	return nil
+	return []exchange{
+		{ftp.Command{Verb: "PBSZ", Arg: "0"}, []ftp.Code{ftp.CodeOK}, got},
+		{ftp.Command{Verb: "PROT", Arg: "P"}, []ftp.Code{ftp.CodeOK}, got},
+	}
 }
 
 // handshake bounds a TLS handshake by the context and the dial timeout.

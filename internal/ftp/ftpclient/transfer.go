@@ -27,7 +27,11 @@ type transfer struct {
 	data net.Conn    // raw or TLS over it
 	mark *markedConn // between raw and TLS; nil without TLS
 	last *ftp.Reply  // the final reply, if the server gave it in place of a 150
-	stop func()      // ends the watch over ctx
+
+	way      ftp.Command  // EPSV, PASV, PORT or EPRT, if it was sent together with cmd
+	listener net.Listener // what PORT or EPRT named, until the server has come
+	next     func()       // asks for the transfer after this one, once
+	stop     func()       // ends the watch over ctx
 
 	queued int // what the kernel had still to send when that was last looked at
 
@@ -50,29 +54,57 @@ func (c *Conn) startUnwrapped(ctx context.Context, what string, cmd ftp.Command,
 	if _, err := cmd.Append(nil); err != nil {
 		return nil, err
 	}
-	end, err := c.begin(ctx)
+	t := c.newTransfer(ctx, what, cmd)
+	return t, t.launch(func() error { return t.open(offset) })
+}
+
+func (c *Conn) newTransfer(ctx context.Context, what string, cmd ftp.Command) *transfer {
+	return &transfer{c: c, ctx: ctx, what: what, cmd: cmd}
+}
+
+// launch opens the data connection and makes the server begin, by open. From then on
+// the transfer is its connection's open one.
+func (t *transfer) launch(open func() error) error {
+	c := t.c
+	begin := c.begin
+	if t.way.Verb != "" { // it has been asked for
+		begin = c.goOn
+	}
+	end, err := begin(t.ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer end()
-	t := &transfer{c: c, ctx: ctx, what: what, cmd: cmd}
-	if err := t.open(offset); err != nil {
-		return nil, err
+	if err := open(); err != nil {
+		return err
 	}
 	if err := t.secure(); err != nil {
 		t.cut()
-		return nil, t.explain(err)
+		return t.explain(err)
 	}
-	t.stop = watch(ctx, func() {
+	t.stop = watch(t.ctx, func() {
 		_ = t.raw.SetDeadline(longAgo)
 		_ = c.raw.SetDeadline(longAgo)
 	})
-	c.open = t
-	return t, nil
+	c.open, c.opened = t, true
+	return nil
 }
 
-// open opens the data connection and makes the server begin.
+// open makes the server begin in as few steps as it bears.
 func (t *transfer) open(offset int64) error {
+	if offset == 0 && t.c.canOpenTogether() {
+		if err := t.ask(); err != nil {
+			return err
+		}
+		if err := t.answer(); !errors.Is(err, errOneByOne) {
+			return err
+		}
+	}
+	return t.openOneByOne(offset)
+}
+
+// openOneByOne opens the data connection and then asks for the transfer.
+func (t *transfer) openOneByOne(offset int64) error {
 	if t.c.cfg.Mode == ActiveMode {
 		return t.openActive(offset)
 	}
@@ -117,19 +149,37 @@ func (t *transfer) request(offset int64) error {
 			return err
 		}
 	}
-	want := []ftp.Code{ftp.CodeDataOpen, ftp.CodeTransferStarting}
-	if t.cmd.Verb != "STOR" && t.cmd.Verb != "APPE" {
-		want = append(want, finals...) // of servers that have all of a little sent at once
+	if err := c.send(t.ctx, t.cmd); err != nil {
+		return err
 	}
-	r, err := c.do(t.ctx, t.cmd, want...)
+	return t.begun()
+}
+
+// begun waits for the 150.
+func (t *transfer) begun() error {
+	c := t.c
+	r, err := c.receive(t.ctx, t.cmd, c.cfg.Timeouts.Reply)
 	if err != nil {
 		return err
+	}
+	want := begins
+	if t.cmd.Verb != "STOR" && t.cmd.Verb != "APPE" {
+		want = beginsOrEnds // of servers that have all of a little sent at once
+	}
+	if err := c.check(t.cmd, r, want); err != nil {
+		return dataHint(err)
 	}
 	if r.Code.Positive() {
 		t.last = &r
 	}
 	return nil
 }
+
+// What a transfer begins with.
+var (
+	begins       = []ftp.Code{ftp.CodeDataOpen, ftp.CodeTransferStarting}
+	beginsOrEnds = append(begins[:2:2], finals...)
+)
 
 // secure starts TLS on the data connection of a protected session.
 func (t *transfer) secure() error {

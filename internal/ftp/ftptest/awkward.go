@@ -74,6 +74,12 @@ type Quirks struct {
 	// Answers replaces the answer to a verb, which is then not carried out, by raw
 	// bytes. "{hang up}" in them closes the connection at that point.
 	Answers map[string]string
+	// OneByOne loses what has come behind a command before its reply.
+	OneByOne bool
+	// Busy refuses what comes in mid-transfer, at once.
+	Busy bool
+	// NoWait refuses a transfer whose data connection is not there yet.
+	NoWait bool
 	// EarlyFinal sends the 226 before the data instead of after it.
 	EarlyFinal bool
 	// System is the answer to SYST. Empty refuses it.

@@ -140,12 +140,19 @@ func (s *session) accept() (raw, data net.Conn, err error) {
 		return nil, nil, s.reply(ftp.CodeNoDataConnection, "no PASV before")
 	}
 	if d, ok := s.data.(interface{ SetDeadline(time.Time) error }); ok {
-		if err := d.SetDeadline(time.Now().Add(dataPatience)); err != nil {
+		patience := dataPatience
+		if s.a.Quirks.NoWait {
+			patience = 20 * piecePause
+		}
+		if err := d.SetDeadline(time.Now().Add(patience)); err != nil {
 			return nil, nil, err
 		}
 	}
 	raw, err = s.data.Accept()
 	s.closeData()
+	if err != nil && s.a.Quirks.NoWait {
+		return nil, nil, s.reply(ftp.CodeNoDataConnection, "nobody there")
+	}
 	if err != nil {
 		return nil, nil, errors.Join(err, s.reply(ftp.CodeNoDataConnection, "nobody came"))
 	}
@@ -232,6 +239,9 @@ func (s *session) sendBy(write func(data io.Writer) error) error {
 		if err := s.chatter(ftp.CodeTransferComplete, "sent, so to say"); err != nil {
 			return err
 		}
+	}
+	if err := s.busy(); err != nil {
+		return err
 	}
 	if err := write(data); err != nil {
 		return s.wentAway()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -53,6 +54,9 @@ func (s *session) run() {
 			return
 		}
 		s.a.note(cmd.Verb)
+		if s.a.Quirks.OneByOne {
+			s.r.Reset(s.nc) // and what it had read
+		}
 		if cmd.Verb == s.a.Quirks.Silent {
 			continue
 		}
@@ -261,5 +265,29 @@ func (s *session) closeData() {
 	if s.data != nil {
 		s.a.forget(s.data)
 		s.data = nil
+	}
+}
+
+// busy refuses the commands that have come in mid-transfer.
+func (s *session) busy() error {
+	if !s.a.Quirks.Busy {
+		return nil
+	}
+	defer s.raw.SetReadDeadline(time.Time{}) //nolint:errcheck // a closed connection is noticed soon enough
+	for {
+		if err := s.raw.SetReadDeadline(time.Now().Add(50 * piecePause)); err != nil {
+			return err
+		}
+		cmd, err := s.r.ReadCommand()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		s.a.note(cmd.Verb)
+		if err := s.reply(ftp.CodeFileBusy, "a transfer is in progress"); err != nil {
+			return err
+		}
 	}
 }
