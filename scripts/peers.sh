@@ -12,7 +12,7 @@
 set -eu
 
 servers="vsftpd proftpd-core proftpd-mod-crypto pure-ftpd pure-ftpd-common"
-tools="lftp curl ncftp tnftp inetutils-ftp"
+tools="lftp curl rclone ncftp tnftp inetutils-ftp"
 
 top=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 dir=${1:-$top/.peers}

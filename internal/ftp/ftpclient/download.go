@@ -34,6 +34,9 @@ func (c *Conn) Retr(ctx context.Context, path string, offset int64) (*Download, 
 type Download struct {
 	t *transfer
 	n int64
+
+	ranged bool  // only left bytes are wanted
+	left   int64 // of them
 }
 
 // N returns the number of bytes read so far, from the offset on.
@@ -45,13 +48,32 @@ func (d *Download) Read(p []byte) (int, error) {
 	if t.over {
 		return 0, d.ended()
 	}
+	if d.ranged {
+		if d.left == 0 {
+			return 0, d.stopRange()
+		}
+		p = p[:min(int64(len(p)), d.left)]
+	}
 	t.arm()
 	n, err := t.data.Read(p)
 	d.n += int64(n)
+	d.left -= int64(n)
 	if err == nil {
 		return n, nil
 	}
 	return n, d.stop(err)
+}
+
+// stopRange ends a transfer of which as much has come as is wanted. What the server
+// says to that changes nothing: the connection has noted if it is out of step.
+func (d *Download) stopRange() error {
+	t := d.t
+	t.cut()
+	_, _ = t.settle() // see above
+	if err := t.end(nil); err != nil {
+		return err
+	}
+	return io.EOF
 }
 
 // stop turns the data connection's error into the transfer's end.
@@ -70,7 +92,11 @@ func (d *Download) stop(err error) error {
 	// The data connection first: see the package comment. Errors of closing what
 	// has been read to its end say nothing.
 	_ = t.data.Close()
-	if err := t.end(t.confirm()); err != nil {
+	err = t.confirm()
+	if err == nil && d.ranged && d.left > 0 {
+		err = fault.Wrap(fault.Unreachable, io.ErrUnexpectedEOF, "the file ended %d bytes before the range that was asked for", d.left)
+	}
+	if err := t.end(err); err != nil {
 		return err
 	}
 	return io.EOF
@@ -88,7 +114,7 @@ func (d *Download) ended() error {
 func (d *Download) WriteTo(w io.Writer) (int64, error) {
 	start := d.n
 	var err error
-	if rf, ok := direct(w); ok && d.t.mark == nil {
+	if rf, ok := direct(w); ok && d.t.mark == nil && !d.ranged {
 		err = d.splice(rf)
 	} else {
 		err = d.copy(w)
