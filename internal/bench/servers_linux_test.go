@@ -102,7 +102,13 @@ var ourHash = account.Hash(secret.New(ourPassword))
 // whose password is hashed as in any document, logging as it does by default.
 func ours(t *testing.T, home string, certs *testkit.Certs, more string) *under {
 	t.Helper()
-	u := &under{name: "Sallyport", netns: network(t), user: ourUser, password: ourPassword, certs: certs, lists: "MLSD"}
+	return oursAt(t, network(t), "127.0.0.1", home, certs, more)
+}
+
+// oursAt is ours in a network, at an address of it.
+func oursAt(t *testing.T, netns, host, home string, certs *testkit.Certs, more string) *under {
+	t.Helper()
+	u := &under{name: "Sallyport", netns: netns, user: ourUser, password: ourPassword, certs: certs, lists: "MLSD"}
 	dir, err := os.MkdirTemp("", "ours-")
 	if err != nil {
 		t.Fatal(err)
@@ -116,9 +122,9 @@ accounts:
 sites:
   - name: bench
     path: %s
-    listen: 127.0.0.1:%d
+    listen: %s:%d
     passive: {ports: %d-%d}
-%s`, dir, u.user, ourHash, home, controlPort, passiveMin, passiveMax, more)
+%s`, dir, u.user, ourHash, home, host, controlPort, passiveMin, passiveMax, more)
 	file := filepath.Join(dir, "sallyport.yaml")
 	if err := os.WriteFile(file, []byte(doc), 0o600); err != nil {
 		t.Fatal(err)

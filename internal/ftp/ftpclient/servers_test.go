@@ -433,3 +433,44 @@ func TestManyTransfers(t *testing.T) {
 		_ = srv
 	})
 }
+
+// TestResumesReal counts, in 200 transfers in a row at either version of TLS, how many
+// data connections resume the control connection's session: all, where the server
+// gives tickets. vsftpd and ProFTPD refuse those that do not.
+func TestResumesReal(t *testing.T) {
+	for _, s := range realServers {
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			t.Run(s.name+"-"+strings.ReplaceAll(tls.VersionName(version), " ", "-"), func(t *testing.T) {
+				testkit.NoLeaks(t)
+				srv := s.start(t, testkit.ServerOptions{TLS: &testkit.ServerTLS{}})
+				cfg := configFor(srv)
+				cfg.TLS.MinVersion, cfg.TLS.MaxVersion = version, version
+				full, resumed := 0, 0
+				cfg.TLS.VerifyConnection = func(s tls.ConnectionState) error {
+					if s.DidResume {
+						resumed++
+					} else {
+						full++
+					}
+					return nil
+				}
+				c := dial(t, cfg)
+				content := strings.Repeat("0123456789abcdef", 64)
+				for i := range 100 {
+					name := fmt.Sprintf("f%d", i%7)
+					put(t, c, name, content, 0)
+					if got := get(t, c, name, 0); got != content {
+						t.Fatalf("transfer %d: got %d bytes", i, len(got))
+					}
+				}
+				want := 200
+				if s.name == "pureftpd" && version == tls.VersionTLS13 {
+					want = 0 // it gives no tickets there
+				}
+				if resumed != want || full != 201-want {
+					t.Errorf("%d resumed, %d full; want %d and %d", resumed, full, want, 201-want)
+				}
+			})
+		}
+	}
+}
