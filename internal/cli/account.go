@@ -1,14 +1,9 @@
 package cli
 
 import (
-	"os"
-
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"sallyport.dev/internal/account"
-	"sallyport.dev/internal/fault"
-	"sallyport.dev/internal/secret"
 )
 
 func newAccount(say *speaker) *cobra.Command {
@@ -23,8 +18,8 @@ func newAccountHash(say *speaker) *cobra.Command {
 argon2id hash. In the document it stands as password: {hash: "..."}.`,
 		Example: "  sallyport account hash < password-file",
 		Args:    exactly(0, "no arguments"),
-		RunE: func(*cobra.Command, []string) error {
-			pw, err := readSecret(say, "password: ")
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			pw, err := readSecret(cmd.Context(), say, "password: ")
 			if err != nil {
 				return err
 			}
@@ -34,23 +29,4 @@ argon2id hash. In the document it stands as password: {hash: "..."}.`,
 			return say.resultf("%s", account.Hash(pw))
 		},
 	}
-}
-
-// readSecret reads a secret at a prompt, or from standard input that is no terminal.
-func readSecret(say *speaker, prompt string) (secret.Text, error) {
-	in, ok := say.in.(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) {
-		t, err := secret.Read(say.in)
-		if err != nil {
-			return t, fault.As(err, "read standard input")
-		}
-		return t, nil
-	}
-	say.promptf("%s", prompt)
-	b, err := term.ReadPassword(int(in.Fd()))
-	say.sayf("")
-	if err != nil {
-		return secret.Text{}, fault.As(err, "read what was typed")
-	}
-	return secret.New(string(b)), nil
 }

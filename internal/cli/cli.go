@@ -144,7 +144,7 @@ See it all at work on this machine:   sallyport demo`,
 	})
 	root.AddCommand(
 		newDemo(say), newRun(say), newConfig(say), newSite(say),
-		newGateway(say), newConnector(say), newCheck(say), newFlow(say), newTransfer(say), newAccount(say),
+		newGateway(say), newConnector(say), newCheck(say), newLs(say), newGet(say), newPut(say), newSync(say), newFlow(say), newTransfer(say), newAccount(say),
 	)
 	for _, c := range root.Commands() {
 		addExitStatus(c)

@@ -57,7 +57,7 @@ func daemonCmd(ts *testscript.TestScript, neg bool, args []string) {
 	words := slices.Clone(args[2:])
 	// Paths in a story are relative to its folder.
 	for i, w := range words {
-		if i > 0 && (words[i-1] == "--state" || words[i-1] == "-c" || words[i-1] == "--password-file") || w == "files" {
+		if i > 0 && (words[i-1] == "--state" || words[i-1] == "-c" || words[i-1] == "--password-file") || w == "files" || w == "other" {
 			words[i] = ts.MkAbs(w)
 		}
 	}
