@@ -16,6 +16,7 @@
 package filetree
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path"
@@ -28,9 +29,8 @@ import (
 // Tree is one folder and everything beneath it. Its methods may be called by
 // many goroutines at once.
 type Tree struct {
-	// Sync makes an upload's Commit wait until the file's bytes and, after the
-	// rename, its folder's entry are on the disk. Set it before the first use.
-	Sync bool
+	// Policy is how it writes. Set it before the first use.
+	Policy
 
 	root *os.Root
 }
@@ -53,15 +53,15 @@ func (t *Tree) Sub(name string, create bool) (*Tree, error) {
 		return nil, err
 	}
 	if create {
-		if err := t.root.MkdirAll(rel, 0o777); err != nil {
-			return nil, explain(err, name)
+		if err := t.mkdirAll(rel, name); err != nil {
+			return nil, err
 		}
 	}
 	root, err := t.root.OpenRoot(rel)
 	if err != nil {
 		return nil, explain(err, name)
 	}
-	return &Tree{Sync: t.Sync, root: root}, nil
+	return &Tree{Policy: t.Policy, root: root}, nil
 }
 
 // Close releases the folder. Files that are open stay open.
@@ -119,7 +119,8 @@ func notRegular(info fs.FileInfo, name string) error {
 		WithHint("only files and folders are served, no pipes or devices")
 }
 
-// Rename moves oldname to newname. A file at newname is replaced.
+// Rename moves oldname to newname. A file at newname is replaced, if the policy
+// lets it be.
 func (t *Tree) Rename(oldname, newname string) error {
 	from, err := inner(oldname)
 	if err != nil {
@@ -131,18 +132,25 @@ func (t *Tree) Rename(oldname, newname string) error {
 	}
 	// The target is looked at only to refuse what would surprise: rename(2) puts
 	// a file in the place of a pipe, and a folder in the place of an empty one.
+	keep := t.KeepRenamed
 	switch info, err := t.root.Lstat(to); {
 	case err != nil:
-	case info.IsDir():
-		if same, err := t.root.Lstat(from); err != nil || !os.SameFile(info, same) {
+	case !info.Mode().IsRegular() && !info.IsDir() && info.Mode()&fs.ModeSymlink == 0:
+		return notRegular(info, newname)
+	default:
+		same, err := t.root.Lstat(from)
+		if err == nil && os.SameFile(info, same) { // its own name, or that in other letters
+			keep = false
+		} else if info.IsDir() {
 			return fault.New(fault.Exists, "a folder %q exists already", newname)
 		}
-	case !info.Mode().IsRegular() && info.Mode()&fs.ModeSymlink == 0:
-		return notRegular(info, newname)
 	}
-	if err := t.root.Rename(from, to); err != nil {
+	if err := rename(t.root, from, to, keep); err != nil {
 		if _, lerr := t.root.Lstat(from); lerr != nil {
 			return explain(lerr, oldname)
+		}
+		if keep && errors.Is(err, fs.ErrExist) {
+			return errExists(newname)
 		}
 		return explain(err, newname)
 	}
@@ -174,10 +182,7 @@ func (t *Tree) Mkdir(name string) error {
 	if err != nil {
 		return err
 	}
-	if err := t.root.Mkdir(rel, 0o777); err != nil {
-		return explain(err, name)
-	}
-	return nil
+	return t.mkdir(rel, name)
 }
 
 // Rmdir removes the empty folder name, and never a file.
@@ -240,7 +245,7 @@ func (t *Tree) SetMode(name string, mode fs.FileMode) error {
 	if err := t.served(rel, name); err != nil {
 		return err
 	}
-	if err := t.root.Chmod(rel, mode.Perm()); err != nil {
+	if err := t.chmod(rel, mode); err != nil {
 		return explain(err, name)
 	}
 	return nil

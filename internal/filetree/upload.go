@@ -21,8 +21,8 @@ type Upload = interface {
 	// Commit closes the file and publishes it. After an error nothing is
 	// published and nothing is left behind.
 	Commit() error
-	// Abort closes the file and takes it away, except that bytes already added
-	// to a file that was there before stay in it.
+	// Abort closes the file and takes it away, unless the policy keeps parts. Bytes
+	// already added to a file that was there before stay in it.
 	Abort() error
 }
 
@@ -59,7 +59,8 @@ func partName() string {
 }
 
 // Create starts an upload that Commit publishes as name, in the place of a file
-// that may be there, whose permissions it takes over.
+// that may be there, whose permissions it takes over. Until then no other process
+// that minds [Tree.Sweep]'s locks takes it for a stale one.
 func (t *Tree) Create(name string) (Upload, error) {
 	rel, err := inner(name)
 	if err != nil {
@@ -102,7 +103,10 @@ type replacing struct {
 }
 
 func (u *replacing) open() error {
-	mode := fs.FileMode(0)
+	if err := u.tree.replaceable(u.folder, u.base, u.name); err != nil {
+		return err
+	}
+	mode := u.tree.FileMode.Perm()
 	switch info, err := u.folder.Lstat(u.base); {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -112,15 +116,32 @@ func (u *replacing) open() error {
 	case info.Mode()&fs.ModeSymlink == 0:
 		return notRegular(info, u.name)
 	}
-	f, err := u.folder.OpenFile(u.part, os.O_WRONLY|os.O_CREATE|os.O_EXCL|nonblock, 0o666)
+	// Nobody who may not read the file in the end may open it now.
+	made := mode
+	if mode == 0 {
+		made = 0o666
+	}
+	f, err := u.folder.OpenFile(u.part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, made)
 	if err != nil {
 		return explain(err, u.name)
 	}
 	u.f = f
+	if err := u.dress(mode); err != nil {
+		return errors.Join(explain(err, u.name), u.discard())
+	}
+	return nil
+}
+
+// dress gives the part the permissions and the owner that the file is to have.
+func (u *replacing) dress(mode fs.FileMode) error {
+	_, _ = lock(u.f) // where nothing can be locked, the part's age keeps it from being swept
 	if mode != 0 && keepsMode {
-		if err := f.Chmod(mode); err != nil {
-			return errors.Join(explain(err, u.name), u.discard())
+		if err := u.f.Chmod(mode); err != nil {
+			return err
 		}
+	}
+	if o := u.tree.Owner; o != nil {
+		return u.f.Chown(o.UID, o.GID)
 	}
 	return nil
 }
@@ -136,6 +157,9 @@ func (u *replacing) Commit() error {
 		// The file may be closed already, and the part gone: what counts is that
 		// nothing stays behind.
 		_ = u.discard()
+		if u.tree.KeepExisting && errors.Is(err, fs.ErrExist) {
+			err = errExists(u.name) // since the upload began
+		}
 		return errors.Join(explain(err, u.name), u.closeFolder())
 	}
 	return u.closeFolder()
@@ -150,7 +174,7 @@ func (u *replacing) publish() error {
 	if err := u.f.Close(); err != nil { // a full or remote disk may say so only now
 		return err
 	}
-	if err := u.folder.Rename(u.part, u.base); err != nil {
+	if err := rename(u.folder, u.part, u.base, u.tree.KeepExisting); err != nil {
 		return err
 	}
 	if u.tree.Sync {
@@ -163,12 +187,21 @@ func (u *replacing) Abort() error {
 	if u.ended {
 		return nil
 	}
+	if u.tree.KeepParts && u.begun() {
+		return u.Commit()
+	}
 	u.ended = true
 	err := u.discard()
 	if err != nil {
 		err = explain(err, u.name)
 	}
 	return errors.Join(err, u.closeFolder())
+}
+
+// begun reports whether anything came. What did not begin takes no file's place.
+func (u *replacing) begun() bool {
+	info, err := u.f.Stat()
+	return err == nil && info.Size() > 0
 }
 
 // discard closes the file and removes the part.
@@ -207,6 +240,10 @@ func (t *Tree) Resume(name string, offset int64) (Upload, error) {
 	info, err := regular(f, name)
 	if err != nil {
 		return nil, err
+	}
+	if t.KeepExisting {
+		_ = f.Close() // nothing was written through it
+		return nil, errExists(name)
 	}
 	whence := io.SeekStart
 	switch {
