@@ -98,6 +98,7 @@ func TestShownAndEffectiveSayTheSame(t *testing.T) {
 		"least":   "gateway: {}\n",
 		"cluster": "journal: {urls: ['tls://n1:4222'], replicas: 3}\nsites: [{name: a, path: ./a, anonymous: true, tls: {certificate: auto}}]\n",
 		"floor":   "journal: {min_free: 512}\nsites: [{name: a, path: ./a, anonymous: true, tls: {certificate: auto}}]\n",
+		"uploads": "sites: [{name: a, path: ./a, anonymous: true, uploads: {parts: keep, rename_over: fail, mode: 0640, directory_mode: '750', owner: ftp, group: '1000'}, listing: {style: dos, hidden: hide}}]\n",
 		"flow": `
 flows:
   - name: f

@@ -20,7 +20,8 @@ func (c *Config) defaults() {
 			orElse(&s.Listen, Address{"127.0.0.1", 2121})
 		}
 		s.bounds()
-		orElse(&s.Uploads.Sync, SyncAlways)
+		s.Uploads.defaults()
+		s.Listing.defaults()
 		if t := s.TLS; t != nil {
 			orElse(&t.Control, ControlRequire)
 			orElse(&t.Data, DataRequire)

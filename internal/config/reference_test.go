@@ -132,7 +132,7 @@ func formOf(t reflect.Type) string {
 		form string
 	}{
 		{reflect.TypeFor[Address](), "`HOST:PORT`"}, {reflect.TypeFor[Endpoint](), "`HOST:PORT` `HOST:LOW-HIGH`"},
-		{reflect.TypeFor[PortRange](), "`LOW-HIGH`"},
+		{reflect.TypeFor[PortRange](), "`LOW-HIGH`"}, {reflect.TypeFor[Bits](), "octal digits"},
 	} {
 		if t == f.t {
 			return f.form

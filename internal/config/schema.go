@@ -61,6 +61,8 @@ func schemaOf(t reflect.Type) *schema {
 		return &schema{Type: "string", Pattern: refPattern}
 	case reflect.TypeFor[hash]():
 		return &schema{Type: "string", Pattern: `^\$(argon2id\$v=19|2[aby]\$|6)\$`}
+	case reflect.TypeFor[Bits]():
+		return &schema{OneOf: []*schema{{Type: "integer"}, {Type: "string", Pattern: `^0?[0-7]{3}$`}}}
 	case reflect.TypeFor[time.Duration]():
 		return &schema{Type: "string", Pattern: `^[0-9.]+(ms|s|m|h)([0-9.]+(ms|s|m|h))*$`}
 	case reflect.TypeFor[PortRange]():

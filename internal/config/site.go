@@ -18,6 +18,7 @@ type Site struct {
 	Bindings      []Binding    `yaml:"bindings" help:"in place of listen: several addresses, or one that is shared with other sites"`
 	TLS           *SiteTLS     `yaml:"tls" help:"FTPS; without it the site speaks plain FTP"`
 	Uploads       Uploads      `yaml:"uploads" help:"what is done with files that come in"`
+	Listing       Listing      `yaml:"listing" help:"what LIST looks like"`
 	Passive       Passive      `yaml:"passive" help:"passive mode: the ports it offers, the address it names"`
 	Active        Active       `yaml:"active" help:"active mode: the port it dials from"`
 	Homes         *Homes       `yaml:"homes" help:"a folder for each account; without it all share the site"`
@@ -61,23 +62,6 @@ const (
 
 // Choices lists what may be written.
 func (Truncated) Choices() []string { return []string{"refuse", "accept"} }
-
-// Uploads says how files come in.
-type Uploads struct {
-	Sync SyncPolicy `yaml:"sync" help:"always: a file is on the disk, and not only on its way, before the client is told that it is complete"`
-}
-
-// SyncPolicy says when what was uploaded is flushed to the disk.
-type SyncPolicy string
-
-// The policies for flushing.
-const (
-	SyncAlways SyncPolicy = "always"
-	SyncNever  SyncPolicy = "never"
-)
-
-// Choices lists what may be written.
-func (SyncPolicy) Choices() []string { return []string{"always", "never"} }
 
 // Certificate is a reference to a PEM chain, or a certificate that the site makes
 // and keeps in its state folder.
@@ -180,6 +164,7 @@ func (c *checker) sites() {
 		c.passive(i, at+".passive", s)
 		c.authorization(at, s)
 		c.homes(at+".homes", s)
+		c.uploads(at+".uploads", s.Uploads)
 		if len(s.Banner) > 400 {
 			c.fault(at+".banner", "write up to 400 bytes", "is longer than a reply can be")
 		}
