@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,7 +34,9 @@ func newSite(w *world, cfg config.Site) (*site, error) {
 	if err != nil {
 		return nil, fault.As(err, "site %q", cfg.Name)
 	}
-	tree.Sync = cfg.Uploads.Sync != config.SyncNever
+	if tree.Policy, err = writing(cfg); err != nil {
+		return nil, errors.Join(fault.As(err, "site %q", cfg.Name), tree.Close())
+	}
 	secured, err := siteTLS(w, cfg)
 	if err != nil {
 		return nil, errors.Join(err, tree.Close())
@@ -44,9 +47,11 @@ func newSite(w *world, cfg config.Site) (*site, error) {
 		Name:         cfg.Banner,
 		Authenticate: s.authenticator(w.accounts),
 		Known:        func(user string) bool { return w.accounts.Allows([]string{"*"}, user) },
+		Listing:      looks(cfg),
 		TLS:          secured,
 	}, Network: w.opts.Network, Logger: s.log, Guard: &w.guard}
 	s.bound(&s.server.Settings)
+	tryOwner(tree, s.log)
 	return s, nil
 }
 
@@ -57,7 +62,7 @@ func (s *site) authenticator(accounts *account.Store) ftpserver.Authenticate {
 		if err := certificateNames(s.cfg.TLS, l); err != nil {
 			return ftpserver.Account{}, err
 		}
-		if s.anonymous() && slices.Contains([]string{"anonymous", "ftp"}, l.User) {
+		if s.anonymous() && (strings.EqualFold(l.User, "anonymous") || strings.EqualFold(l.User, "ftp")) {
 			name = ""
 		} else if err := accounts.Authenticate(ctx, l.User, l.Password); err != nil {
 			return ftpserver.Account{}, err
@@ -83,5 +88,6 @@ func (s *site) serve(ctx context.Context, l net.Listener, grace time.Duration) e
 	if s.external != nil {
 		lookups.Go(func() { s.external.run(looking) })
 	}
+	lookups.Go(func() { s.sweep(looking) })
 	return errors.Join(serve(ctx, s.server, l, grace, ftpserver.ErrServerClosed), s.tree.Close())
 }

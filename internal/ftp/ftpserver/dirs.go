@@ -77,12 +77,16 @@ func (s *session) handleMKD(arg string) {
 	}
 }
 
-// mkdir makes a folder with the permissions that SITE UMASK left.
+// mkdir makes a folder and takes the permissions of SITE UMASK from it.
 func (s *session) mkdir(name string) error {
 	if err := s.account.Tree.Mkdir(name); err != nil || s.umask == nil {
 		return err
 	}
-	return s.account.Tree.SetMode(name, 0o777&^*s.umask)
+	info, err := s.account.Tree.Stat(name)
+	if err != nil {
+		return err
+	}
+	return s.account.Tree.SetMode(name, info.Mode().Perm()&^*s.umask)
 }
 
 func (s *session) handleRMD(arg string) {

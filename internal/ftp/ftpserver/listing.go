@@ -49,10 +49,6 @@ func (s *session) entry(info fs.FileInfo) ftp.Entry {
 // lineFunc appends one entry of a listing to b, without its line end.
 type lineFunc func(b []byte, e ftp.Entry) []byte
 
-func unixLine(now time.Time) lineFunc {
-	return func(b []byte, e ftp.Entry) []byte { return ftp.AppendUnixLine(b, e, now) }
-}
-
 func mlsdLine(facts ftp.Facts) lineFunc {
 	return func(b []byte, e ftp.Entry) []byte { return ftp.AppendMLSx(b, e, facts) }
 }
@@ -77,11 +73,11 @@ func nameLine(prefix string) lineFunc {
 }
 
 func (s *session) handleLIST(arg string) {
-	line := unixLine(time.Now())
-	s.list("LIST", withoutOptions(arg), func(string) lineFunc { return line })
+	line := s.policy.Listing.line(time.Now())
+	s.list("LIST", arg, func(string) lineFunc { return line })
 }
 
-func (s *session) handleNLST(arg string) { s.list("NLST", withoutOptions(arg), nameLine) }
+func (s *session) handleNLST(arg string) { s.list("NLST", arg, nameLine) }
 
 // handleMLSD lists folders only: 501 tells a client that it asked for something
 // else (RFC 3659 section 7.2.1).
@@ -92,7 +88,7 @@ func (s *session) handleMLSD(arg string) {
 	case !info.IsDir():
 		s.reply(ftp.CodeBadArgument, sentence(fault.Public(fault.New(fault.Invalid, "%q is not a folder", name).WithHint("use MLST"))))
 	default:
-		s.listDir("MLSD", name, "", mlsdLine(s.facts))
+		s.listDir("MLSD", name, selection{dots: true}, mlsdLine(s.facts))
 	}
 }
 
@@ -101,6 +97,8 @@ func (s *session) handleMLSD(arg string) {
 // line makes the lines of what stands behind a prefix in what the client wrote.
 // What is not there is refused before a data connection is opened.
 func (s *session) list(verb, arg string, line func(prefix string) lineFunc) {
+	which := s.selection(arg)
+	arg = withoutOptions(arg)
 	name, ok := s.path(arg)
 	if !ok {
 		return
@@ -108,7 +106,7 @@ func (s *session) list(verb, arg string, line func(prefix string) lineFunc) {
 	info, err := s.account.Tree.Stat(name)
 	switch {
 	case err == nil && info.IsDir():
-		s.listDir(verb, name, "", line(arg))
+		s.listDir(verb, name, which, line(arg))
 	case err == nil:
 		s.startTransfer(&transfer{verb: verb, path: name, kind: "ASCII", work: func(t *transfer, conn net.Conn) error {
 			w := newDataWriter(conn, t)
@@ -118,7 +116,7 @@ func (s *session) list(verb, arg string, line func(prefix string) lineFunc) {
 			return errors.Join(w.line(line(""), e), w.Flush())
 		}})
 	case hasGlob(arg) && !hasGlob(path.Dir(name)):
-		s.listDir(verb, path.Dir(name), base(name), line(arg[:strings.LastIndexByte(arg, '/')+1]))
+		s.listDir(verb, path.Dir(name), which.like(base(name)), line(arg[:strings.LastIndexByte(arg, '/')+1]))
 	default:
 		s.fail(err)
 	}
@@ -128,10 +126,9 @@ func (s *session) list(verb, arg string, line func(prefix string) lineFunc) {
 // with the product of their lengths, and names are no longer than this.
 const maxPattern = 255
 
-// listDir streams a folder's entries as they are read, those that match pattern
-// if there is one.
-func (s *session) listDir(verb, name, pattern string, line lineFunc) {
-	if _, err := path.Match(pattern, ""); err != nil || len(pattern) > maxPattern {
+// listDir streams a folder's entries as they are read, those that which selects.
+func (s *session) listDir(verb, name string, which selection, line lineFunc) {
+	if _, err := path.Match(which.pattern, ""); err != nil || len(which.pattern) > maxPattern {
 		s.reply(ftp.CodeBadArgument, "Malformed pattern: want * ? or [a-z] in the last element, 255 bytes at most")
 		return
 	}
@@ -146,7 +143,7 @@ func (s *session) listDir(verb, name, pattern string, line lineFunc) {
 		work: func(t *transfer, conn net.Conn) error {
 			w := newDataWriter(conn, t)
 			defer w.release()
-			err := s.eachEntry(t.ctx, tree, dir, name, pattern, func(e ftp.Entry) error { return w.line(line, e) }, w.Flush)
+			err := s.eachEntry(t.ctx, tree, dir, name, which, func(e ftp.Entry) error { return w.line(line, e) }, w.Flush)
 			return errors.Join(err, w.Flush())
 		},
 		end: func(err error) error {
@@ -158,10 +155,10 @@ func (s *session) listDir(verb, name, pattern string, line lineFunc) {
 	})
 }
 
-// eachEntry calls do for every entry of dir, and first after the first batch, so
+// eachEntry calls do for every entry of dir that which selects, and first after the first batch, so
 // that a client sees something while the rest is read. It ends when ctx does: a
 // pattern that nothing matches sends no byte that would tell it of a cut.
-func (s *session) eachEntry(ctx context.Context, tree Tree, dir Dir, name, pattern string, do func(ftp.Entry) error, first func() error) error {
+func (s *session) eachEntry(ctx context.Context, tree Tree, dir Dir, name string, which selection, do func(ftp.Entry) error, first func() error) error {
 	for {
 		infos, err := dir.Next()
 		if errors.Is(err, io.EOF) {
@@ -174,10 +171,8 @@ func (s *session) eachEntry(ctx context.Context, tree Tree, dir Dir, name, patte
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			if pattern != "" {
-				if match, err := path.Match(pattern, info.Name()); err != nil || !match {
-					continue
-				}
+			if !which.has(info.Name()) {
+				continue
 			}
 			if err := do(s.follow(tree, name, info)); err != nil {
 				return err
@@ -227,7 +222,7 @@ func (s *session) statPath(arg string) {
 		return
 	}
 	lines := []string{"Status of " + shorten(ftp.QuotePath(name)) + ":"}
-	line := unixLine(time.Now())
+	line := s.policy.Listing.line(time.Now())
 	if !info.IsDir() {
 		e := s.entry(info)
 		s.reply(ftp.CodeFileStatus, append(lines, string(line(nil, e)), "End")...)
@@ -239,7 +234,7 @@ func (s *session) statPath(arg string) {
 		return
 	}
 	last, size := "End", 0
-	err = s.eachEntry(s.ctx, s.account.Tree, dir, name, "", func(e ftp.Entry) error {
+	err = s.eachEntry(s.ctx, s.account.Tree, dir, name, s.selection(arg), func(e ftp.Entry) error {
 		text := string(line(nil, e))
 		if size += len(text); len(lines) > maxStatLines || size > maxStatBytes {
 			last = "There are more; use LIST"
@@ -258,8 +253,8 @@ func (s *session) statPath(arg string) {
 	s.reply(ftp.CodeDirStatus, append(lines, last)...)
 }
 
-// withoutOptions drops what clients add for ls: "-la dir" is "dir". All entries
-// are listed anyway. A file whose name begins with a hyphen is "./-name".
+// withoutOptions drops what clients add for ls: "-la dir" is "dir". A file whose
+// name begins with a hyphen is "./-name".
 func withoutOptions(arg string) string {
 	for strings.HasPrefix(arg, "-") {
 		option, rest, _ := strings.Cut(arg, " ")

@@ -73,8 +73,7 @@ func (s *session) handleLANG(arg string) {
 	s.reply(ftp.CodeOK, "Replies are in English")
 }
 
-// handleSYST says UNIX since that is how LIST looks; clients go by it.
-func (s *session) handleSYST(string) { s.reply(ftp.CodeSystemType, "UNIX Type: L8") }
+func (s *session) handleSYST(string) { s.reply(ftp.CodeSystemType, s.policy.Listing.system()) }
 
 // handleFEAT lists the extensions (RFC 2389 section 3).
 func (s *session) handleFEAT(string) {

@@ -17,6 +17,7 @@ type Settings struct {
 	Authenticate Authenticate
 	Passive      Passive
 	Active       Active
+	Listing      Listing
 	Limits       Limits
 	Timeouts     Timeouts
 	Attempts     Attempts

@@ -136,8 +136,9 @@ func (s *session) siteIDLE(arg string) {
 	s.reply(ftp.CodeOK, "This session may be silent for "+idle.String())
 }
 
-// masked gives what upload u will publish as name the permissions that SITE UMASK
-// left. A file that is replaced keeps its own.
+// masked takes the permissions of SITE UMASK from what upload u will publish as
+// name; it adds none to those that the site gives. A file that is replaced keeps
+// its own.
 func (s *session) masked(name string, u Upload) error {
 	if s.umask == nil {
 		return nil
@@ -145,7 +146,11 @@ func (s *session) masked(name string, u Upload) error {
 	if _, err := s.account.Tree.Stat(name); fault.KindOf(err) != fault.NotFound {
 		return nil
 	}
-	if err := u.File().Chmod(0o666 &^ *s.umask); err != nil {
+	info, err := u.File().Stat()
+	if err == nil {
+		err = u.File().Chmod(info.Mode().Perm() &^ *s.umask)
+	}
+	if err != nil {
 		return fault.As(err, "setting permissions of %q", name)
 	}
 	return nil
