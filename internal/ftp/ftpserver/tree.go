@@ -41,7 +41,8 @@ type Tree interface {
 // Dir is a folder being listed.
 type Dir = interface {
 	// Next returns the next entries, in any order, and io.EOF after the last.
-	// Links are described as links. The slice is the caller's.
+	// Links are described as links. What it returns is the caller's until the next
+	// call.
 	Next() ([]fs.FileInfo, error)
 	Close() error
 }

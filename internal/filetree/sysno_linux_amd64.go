@@ -1,0 +1,5 @@
+package filetree
+
+import "syscall"
+
+const sysFstatat = syscall.SYS_NEWFSTATAT
