@@ -90,7 +90,7 @@ func receiveSome(f *os.File, conn net.Conn) (int64, error) {
 
 // protectedBuffer is how much of a file moves in one go where TLS stands between
 // it and the kernel: some records.
-const protectedBuffer = 64 << 10
+const protectedBuffer = 128 << 10
 
 var protectedBuffers = sync.Pool{New: func() any { b := make([]byte, protectedBuffer); return &b }}
 

@@ -14,3 +14,6 @@ func listenSystem(addr netip.AddrPort) (net.Listener, error) {
 	lc := net.ListenConfig{KeepAlive: -1}
 	return lc.Listen(context.Background(), "tcp", addr.String())
 }
+
+// fill has packets filled before they go, where the system can.
+func fill(net.Conn) {}

@@ -305,19 +305,37 @@ func (s *session) protect(ctx context.Context, p *protection, raw *pacedConn) (n
 type pacedConn struct {
 	net.Conn
 	t     *transfer
-	ended bool // the peer ended the connection itself, beneath TLS
+	ended bool    // the peer ended the connection itself, beneath TLS
+	ahead *[]byte // if set, uploads are read ahead into it, many records at a time
+	rest  []byte  // of ahead, not yet read
 }
 
 // NetConn returns the connection beneath.
 func (c *pacedConn) NetConn() net.Conn { return c.Conn }
 
 func (c *pacedConn) Read(p []byte) (int, error) {
+	if len(c.rest) > 0 {
+		n := copy(p, c.rest)
+		c.rest = c.rest[n:]
+		return n, nil
+	}
 	if err := c.t.renew(c.SetReadDeadline); err != nil {
 		return 0, err
 	}
-	n, err := c.Conn.Read(p)
+	into := p
+	if c.ahead != nil {
+		into = *c.ahead
+	}
+	n, err := c.Conn.Read(into)
 	if err == io.EOF { //nolint:errorlint // as readers return it
 		c.ended = true
+	}
+	if c.ahead != nil && n > 0 {
+		c.rest = into[:n]
+		n = copy(p, c.rest)
+		if c.rest = c.rest[n:]; len(c.rest) > 0 {
+			err = nil // comes again
+		}
 	}
 	return n, err
 }

@@ -160,8 +160,16 @@ func (s *session) carry(ctx context.Context, t *transfer, raw net.Conn) (net.Con
 		return raw, t.work(t, raw)
 	}
 	paced := &pacedConn{Conn: raw, t: t}
+	if t.upload {
+		paced.ahead, _ = protectedBuffers.Get().(*[]byte)
+		defer func() {
+			protectedBuffers.Put(paced.ahead)
+			paced.ahead, paced.rest = nil, nil
+		}()
+	}
 	conn, err := s.protect(ctx, t.protection, paced)
 	if err == nil {
+		fill(raw)
 		err = t.work(t, conn)
 	}
 	if err == nil && paced.ended && !t.protection.policy.AcceptTruncated {
