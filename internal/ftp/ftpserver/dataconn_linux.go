@@ -151,6 +151,21 @@ func fill(conn net.Conn) {
 	}
 }
 
+// peekEnd reports whether the peer of the socket has ended it, and no byte before that
+// waits to be read.
+func peekEnd(fd uintptr) bool {
+	var b [1]byte
+	n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	switch err { //nolint:errorlint // as system calls return it
+	case nil:
+		return n == 0
+	case syscall.EAGAIN, syscall.EINTR:
+		return false
+	default:
+		return true
+	}
+}
+
 // file hands the socket to the poller.
 func (c *dataConn) file() (*os.File, error) {
 	c.mu.Lock()

@@ -36,6 +36,9 @@ type transfer struct {
 	// small, if set, is the whole of the file to be sent: it may go before anything
 	// is waited for.
 	small *os.File
+	// incoming, if set, is what an upload's bytes go into as they are.
+	incoming  *os.File
+	announced bool // the 150 reply is sent
 	// end, if set, is told how it went, when the data connection is closed. It
 	// releases or publishes what the transfer held and has the last word.
 	end    func(err error) error
@@ -127,7 +130,9 @@ func (s *session) move(ctx context.Context, t *transfer, source dataSource) (ope
 		return false, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = netx.Reset(raw) }) // wakes work; the context has the cause
-	s.reply(ftp.CodeDataOpen, t.openingText())                     // some clients begin TLS only when they have read it
+	if !t.announced {
+		s.reply(ftp.CodeDataOpen, t.openingText()) // some clients begin TLS only when they have read it
+	}
 	conn, err := s.carry(ctx, t, raw)
 	if !stop() && err == nil {
 		err = context.Cause(ctx) // cut in the last moment
@@ -382,8 +387,9 @@ func (s *session) upload(verb, arg string, offset int64, open func(name string) 
 		t.opening = "FILE: " + name
 	}
 	t.work = func(t *transfer, conn net.Conn) error { return t.receiveFile(conn, u.File()) }
+	t.incoming = u.File()
 	if s.ascii {
-		t.kind = "ASCII"
+		t.kind, t.incoming = "ASCII", nil
 		t.work = func(t *transfer, conn net.Conn) error { return t.receiveText(conn, u.File()) }
 	}
 	t.end = func(err error) error {
