@@ -23,8 +23,14 @@ func (e *ReplyError) Error() string {
 }
 
 // Unwrap returns a [*fault.Error] of the kind that [ReplyError.Fault] gives, with
-// the whole as its public text.
-func (e *ReplyError) Unwrap() error { return &fault.Error{Kind: e.Fault(), Text: e.Error()} }
+// the whole as its public text, and with a hint where the kind alone says what to do.
+func (e *ReplyError) Unwrap() error {
+	f := &fault.Error{Kind: e.Fault(), Text: e.Error()}
+	if f.Kind == fault.Full {
+		f.Hint = "the server's disk or quota is full"
+	}
+	return f
+}
 
 // Fault returns the kind of fault that the reply stands for.
 func (e *ReplyError) Fault() fault.Kind {

@@ -25,8 +25,9 @@ type Conn struct {
 	feat Features
 	home string // what PWD said; "" when not asked yet
 
-	text   bool // TYPE A
-	noMLSD bool // it was offered and is not served
+	text   bool      // TYPE A
+	hashes Algorithm // what HASH gives; "" is not known
+	noMLSD bool      // it was offered and is not served
 
 	greets string // what the server said first
 	opened bool   // a transfer has begun: how data connections come about is known

@@ -9,17 +9,18 @@ import (
 // Features are what a server says that it offers (RFC 2389). None is not proof of
 // absence: old servers offer nothing and can much.
 type Features struct {
-	UTF8       bool      // RFC 2640
-	MLST       bool      // MLST and MLSD, RFC 3659 section 7
-	Facts      ftp.Facts // those that MLST gives, as far as they are known here
-	Size       bool      // SIZE, RFC 3659 section 4
-	MDTM       bool      // RFC 3659 section 3
-	MFMT       bool      // setting the modification time
-	RestStream bool      // REST in stream mode, RFC 3659 section 5
-	EPSV       bool      // RFC 2428
-	AuthTLS    bool      // RFC 4217
-	TVFS       bool      // RFC 3659 section 6: paths are /-separated
-	HASH       bool      // draft-bryan-ftpext-hash
+	UTF8       bool                 // RFC 2640
+	MLST       bool                 // MLST and MLSD, RFC 3659 section 7
+	Facts      ftp.Facts            // those that MLST gives, as far as they are known here
+	Size       bool                 // SIZE, RFC 3659 section 4
+	MDTM       bool                 // RFC 3659 section 3
+	MFMT       bool                 // setting the modification time
+	RestStream bool                 // REST in stream mode, RFC 3659 section 5
+	EPSV       bool                 // RFC 2428
+	AuthTLS    bool                 // RFC 4217
+	TVFS       bool                 // RFC 3659 section 6: paths are /-separated
+	HASH       bool                 // draft-bryan-ftpext-hash
+	Hashes     map[Algorithm]string // the hashes that it makes of files, and the command for each
 	XCRC       bool
 	CLNT       bool
 	HOST       bool // RFC 7151
@@ -58,8 +59,12 @@ func ParseFeatures(lines []string) Features {
 			f.TVFS = true
 		case "HASH":
 			f.HASH = true
+			f.readHashes("HASH", params)
 		case "XCRC":
 			f.XCRC = true
+			f.readHashes("XCRC", params)
+		case "XMD5", "MD5", "XSHA", "XSHA1", "XSHA256", "XSHA512":
+			f.readHashes(strings.ToUpper(name), params)
 		case "CLNT":
 			f.CLNT = true
 		case "HOST":

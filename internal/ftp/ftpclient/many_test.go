@@ -48,7 +48,9 @@ func (c *collect) each(path string, d *ftpclient.Download, err error) error {
 	return nil
 }
 
-func newCollect() *collect { return &collect{got: map[string]string{}, refused: map[string]fault.Kind{}} }
+func newCollect() *collect {
+	return &collect{got: map[string]string{}, refused: map[string]fault.Kind{}}
+}
 
 func TestPoolRetrEach(t *testing.T) {
 	for name, quirks := range map[string]ftptest.Quirks{
