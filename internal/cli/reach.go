@@ -15,6 +15,7 @@ import (
 	"sallyport.dev/internal/fault"
 	"sallyport.dev/internal/ftp"
 	"sallyport.dev/internal/ftp/ftpclient"
+	"sallyport.dev/internal/httpconnect"
 	"sallyport.dev/internal/mirror"
 	"sallyport.dev/internal/netx"
 	"sallyport.dev/internal/secret"
@@ -43,7 +44,7 @@ func (r *reach) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&r.location, "location", "", "go through the tunnel to this location")
 	f.StringVar(&r.passwordFile, "password-file", "", "file with the password; without it $"+passwordVariable+", or a prompt")
-	f.StringVar(&r.proxy, "proxy", "", "go through a SOCKS5 proxy: socks5://USER@HOST:PORT")
+	f.StringVar(&r.proxy, "proxy", "", "go through a SOCKS5 or HTTP proxy: socks5://USER@HOST:PORT, http://USER@HOST:PORT")
 	f.StringVar(&r.proxyPasswordFile, "proxy-password-file", "", "file with the proxy user's password")
 	f.StringVar(&r.caFile, "ca-file", "", "PEM file of the authorities that the server's certificate must come from")
 	f.StringVar(&r.pin, "pin", "", "SHA-256 of the one certificate that is believed")
@@ -61,18 +62,24 @@ func (r *reach) way() (netx.DialFunc, string, error) {
 		return nil, "", nil
 	}
 	u, err := url.Parse(r.proxy)
-	if err != nil || (u.Scheme != "socks5" && u.Scheme != "socks5h") || u.Host == "" || u.Port() == "" {
-		return nil, "", usagef("write it as socks5://USER@HOST:PORT", "--proxy is no SOCKS5 address")
+	if err != nil || (u.Scheme != "socks5" && u.Scheme != "socks5h" && u.Scheme != "http") || u.Host == "" || u.Port() == "" {
+		return nil, "", usagef("write it as socks5://USER@HOST:PORT or http://USER@HOST:PORT", "--proxy is no address of a SOCKS5 or HTTP proxy")
 	}
 	if _, has := u.User.Password(); has {
 		return nil, "", usagef("put it into a file and name that with --proxy-password-file", "--proxy takes no password, which others on this machine could read")
 	}
-	d := &socks5.Dialer{Dial: netx.System{}.Dial, Proxy: u.Host, User: u.User.Username()}
+	var pw secret.Text
 	if r.proxyPasswordFile != "" {
-		if d.Password, err = secret.ReadFile(r.proxyPasswordFile); err != nil {
+		if pw, err = secret.ReadFile(r.proxyPasswordFile); err != nil {
 			return nil, "", err
 		}
 	}
+	direct := netx.System{}.Dial
+	if u.Scheme == "http" {
+		d := &httpconnect.Dialer{Dial: direct, Proxy: u.Host, User: u.User.Username(), Password: pw}
+		return d.DialContext, "proxy " + u.Host, nil
+	}
+	d := &socks5.Dialer{Dial: direct, Proxy: u.Host, User: u.User.Username(), Password: pw}
 	return d.DialContext, "proxy " + u.Host, nil
 }
 
