@@ -49,6 +49,10 @@ cuts: ## cut transfers through a tunnel, and ask client and server what they saw
 		-e2e.cuts $(TRANSFERS) -e2e.seed $(SEED)
 	@grep '^|' docs/reference/cuts.md
 
+.PHONY: interop
+interop: ## speak with other servers in every mode, with many files and large ones
+	@GOTESTFLAGS="-count=1 -parallel 8 -race=false" sh scripts/test.sh ./internal/e2e -run "^TestInterop" -e2e.interop
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	@for dir in $$(grep -rl --include=*_test.go '^func Fuzz' internal | xargs -n 1 dirname | sort -u); do \

@@ -15,7 +15,8 @@ flock:util-linux
 losetup:mount
 mkfs.ext4:e2fsprogs
 getent:libc-bin
-useradd:passwd"
+useradd:passwd
+/usr/bin/python3:python3"
 
 PATH=$PATH:/usr/sbin:/sbin
 packages=

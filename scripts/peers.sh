@@ -12,6 +12,8 @@
 set -eu
 
 servers="vsftpd proftpd-core proftpd-mod-crypto pure-ftpd pure-ftpd-common"
+# pyftpdlib, and what it needs for TLS; the system's own python3 runs it.
+servers="$servers python3-pyftpdlib python3-openssl python3-cryptography python3-cffi-backend"
 tools="lftp curl rclone ncftp tnftp inetutils-ftp"
 
 top=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)

@@ -53,9 +53,11 @@ type ServerOptions struct {
 	Extra map[string]string
 }
 
-// VsftpdOptions, ProftpdOptions and PureftpdOptions are [ServerOptions].
+// VsftpdOptions, ProftpdOptions, PureftpdOptions and PyftpdlibOptions are
+// [ServerOptions].
 type (
-	VsftpdOptions   = ServerOptions
-	ProftpdOptions  = ServerOptions
-	PureftpdOptions = ServerOptions
+	VsftpdOptions    = ServerOptions
+	ProftpdOptions   = ServerOptions
+	PureftpdOptions  = ServerOptions
+	PyftpdlibOptions = ServerOptions
 )

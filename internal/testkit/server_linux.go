@@ -51,6 +51,7 @@ type bench struct {
 	*FTPServer
 	dir   string // for configuration and logs
 	peers string // where the packages are unpacked
+	env   []string
 	opts  ServerOptions
 }
 
@@ -126,7 +127,10 @@ func (b *bench) config(t testing.TB, sep string, ours map[string]string, more st
 // waits until it listens.
 func (b *bench) start(t testing.TB, program string, args ...string) *FTPServer {
 	t.Helper()
-	args = append([]string{filepath.Join(b.peers, program)}, args...)
+	if !filepath.IsAbs(program) {
+		program = filepath.Join(b.peers, program)
+	}
+	args = append([]string{program}, args...)
 	if b.opts.Netns != "" {
 		args = append([]string{"ip", "netns", "exec", b.opts.Netns}, args...)
 	}
@@ -137,7 +141,7 @@ func (b *bench) start(t testing.TB, program string, args ...string) *FTPServer {
 	defer out.Close()
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir = b.dir
-	cmd.Env = peerEnv(b.peers)
+	cmd.Env = append(peerEnv(b.peers), b.env...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {

@@ -27,6 +27,13 @@ func Pureftpd(t testing.TB, _ PureftpdOptions) *FTPServer {
 	return nil
 }
 
+// Pyftpdlib starts pyftpdlib on Linux.
+func Pyftpdlib(t testing.TB, _ PyftpdlibOptions) *FTPServer {
+	t.Helper()
+	Need(t, false, "Linux", linuxOnly)
+	return nil
+}
+
 // Make builds files below the server's home as [MakeFS] does, owned by its user.
 func (s *FTPServer) Make(t testing.TB, lines ...string) {
 	t.Helper()
