@@ -94,6 +94,7 @@ func (s *FTPServer) defaults() {
 	orElse(&s.Mode, ModePassive)
 	orElse(&s.PasvAddress, PasvControlHost)
 	orElse(&s.KeepAlive, KeepAliveNone)
+	orElse(&s.Charset, "utf-8")
 }
 
 // orElse sets *p to v if it has no value.

@@ -47,6 +47,7 @@ type FTPServer struct {
 	Certificate secret.Ref  `yaml:"certificate" help:"file:PATH of the PEM certificate to show to a server that asks for one"`
 	Key         secret.Ref  `yaml:"key" help:"file:PATH of its PEM private key"`
 	OldTLS      bool        `yaml:"old_tls" help:"take TLS 1.0 and 1.1, too, which can be broken"`
+	Charset     Charset     `yaml:"charset" help:"character set of the server's names"`
 	KeepAlive   KeepAlive   `yaml:"keepalive" help:"what is said on idle connections so that they are not cut: noop, stat, or none, and a connection that was cut is opened again"`
 }
 
@@ -81,6 +82,19 @@ type ActivePort struct {
 	Address    netip.Addr `yaml:"address" help:"address to listen on; without it that from which the server was reached"`
 	ExternalIP netip.Addr `yaml:"external_ip" help:"address that the server is told, when it reaches this machine under another"`
 	Ports      PortRange  `yaml:"ports" help:"ports to listen on, such as 6000-6010; without it any"`
+}
+
+// Charset is the character set of a server's names.
+type Charset string
+
+// Choices lists what may be written.
+func (Charset) Choices() []string {
+	return []string{
+		"utf-8", "latin1", "iso-8859-2", "iso-8859-5", "iso-8859-7", "iso-8859-9", "iso-8859-15",
+		"windows-1250", "windows-1251", "windows-1252", "windows-1253", "windows-1254", "windows-1257",
+		"cp437", "cp850", "cp852", "cp858", "cp866", "koi8-r", "koi8-u", "macintosh",
+		"shift-jis", "euc-jp", "gbk", "gb18030", "big5", "euc-kr",
+	}
 }
 
 // Security is how connections to an FTP server are protected.

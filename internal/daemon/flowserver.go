@@ -5,6 +5,7 @@ import (
 
 	"sallyport.dev/internal/config"
 	"sallyport.dev/internal/fault"
+	"sallyport.dev/internal/ftp"
 	"sallyport.dev/internal/ftp/ftpclient"
 	"sallyport.dev/internal/secret"
 )
@@ -57,6 +58,9 @@ func clientConfig(s *config.FTPServer) (c ftpclient.Config, err error) {
 	c = ftpclient.Config{
 		Addr: s.Address.String(), User: s.User, VirtualHost: s.VirtualHost,
 		Security: security, Mode: mode, PasvAddress: pasv,
+	}
+	if c.Charset, err = ftp.LookupCharset(string(s.Charset)); err != nil {
+		return c, fault.As(err, "names at %s", s.Address)
 	}
 	if a := s.Active; a != nil {
 		c.Active = ftpclient.Active{Bind: a.Address, Announce: a.ExternalIP, MinPort: a.Ports.Low, MaxPort: a.Ports.High}

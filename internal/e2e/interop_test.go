@@ -94,7 +94,6 @@ func TestInterop(t *testing.T) {
 				c := s.cell(t, security)
 				for name, mode := range interopModes {
 					t.Run(name, func(t *testing.T) {
-						t.Parallel() // each has a folder of its own
 						cfg := c.cfg
 						cfg.Mode = mode
 						conn, err := ftpclient.Dial(t.Context(), cfg)

@@ -157,7 +157,7 @@ func (c *Conn) listLearning(ctx context.Context, what, dir string, cmd ftp.Comma
 		p.Order = h.Order // dates further down may have told it
 	}
 	for _, line := range h.lines {
-		e, skip, err := ownEntry(p.Parse(line))
+		e, skip, err := c.ownEntry(p.Parse(line))
 		switch {
 		case err != nil:
 			return c.wrap(fault.As(err, "reading the listing"), what)
@@ -172,7 +172,7 @@ func (c *Conn) listLearning(ctx context.Context, what, dir string, cmd ftp.Comma
 // not answer that, or something that does not fit, leaves the clock as it is
 // supposed to be; an error means that the connection is gone.
 func (c *Conn) learnClock(ctx context.Context, dir string, h *heldLines) error {
-	path := h.sample.Name
+	path := c.cfg.Charset.Decode(h.sample.Name)
 	if dir != "" {
 		if g := h.Grammar(); g == "VMS" || g == "MVS" {
 			return nil // whose paths are not put together with slashes

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sallyport.dev/internal/fault"
+	"sallyport.dev/internal/ftp"
 	"sallyport.dev/internal/netx"
 	"sallyport.dev/internal/secret"
 )
@@ -71,6 +72,11 @@ type Config struct {
 	Habits *Habits
 	// Timeouts bound the waits.
 	Timeouts Timeouts
+	// Charset is the character set of the server's names. In UTF-8, the zero value,
+	// names are the server's bytes. In another one names in entries are decoded and
+	// names in commands encoded again; see [ftp.Charset.Decode] for what becomes of
+	// names that are not of the set. The server is not asked for UTF-8 then.
+	Charset ftp.Charset
 	// Location is the time zone of the server's LIST. Nil: its distance to UTC is
 	// learnt by one MDTM an hour, and UTC as long as that tells nothing; see
 	// [Conn.Zone]. Name the zone for a server that has summer time, or files of the

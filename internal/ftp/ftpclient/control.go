@@ -116,7 +116,10 @@ func (c *Conn) arm(ctx context.Context, d time.Duration) {
 func (c *Conn) send(ctx context.Context, cmds ...ftp.Command) (err error) {
 	line := c.out[:0]
 	for _, cmd := range cmds {
-		if line, err = cmd.Append(line); err != nil {
+		if cmd, err = c.encode(cmd); err == nil {
+			line, err = cmd.Append(line)
+		}
+		if err != nil {
 			clear(line)
 			return err // nothing was sent
 		}

@@ -113,6 +113,7 @@ func (c *Conn) pwd(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	dir = c.cfg.Charset.Decode(dir)
 	c.home = dir
 	return dir, nil
 }

@@ -20,7 +20,7 @@ const maxListingLine = 16 << 10
 // server offers it, else by LIST. Entries come as the server sends them, the
 // directory itself and its parent left out. A listing that fails ends with an
 // error, also when it was empty until then; entries before it are right, and not
-// all. Names are the server's bytes; see [ftp.CheckName] before one becomes part
+// all. Names are the server's bytes, or decoded by [Config.Charset]; see [ftp.CheckName] before one becomes part
 // of a local path.
 //
 // The loop may be left at any time. While it runs the connection has a transfer
@@ -159,7 +159,7 @@ func (c *Conn) listing(ctx context.Context, what string, cmd ftp.Command, parse 
 		var e ftp.Entry
 		skip := false
 		if err == nil {
-			e, skip, err = ownEntry(parse.Parse(string(line)))
+			e, skip, err = c.ownEntry(parse.Parse(string(line)))
 		}
 		switch {
 		case err != nil:
@@ -183,8 +183,8 @@ func listed(t *transfer) error {
 	return nil
 }
 
-// ownEntry passes over what is nothing of the directory's own.
-func ownEntry(e ftp.Entry, err error) (_ ftp.Entry, skip bool, _ error) {
+// ownEntry passes over what is nothing of the directory's own, and decodes names.
+func (c *Conn) ownEntry(e ftp.Entry, err error) (_ ftp.Entry, skip bool, _ error) {
 	switch {
 	case errors.Is(err, ftp.ErrSkip):
 		return ftp.Entry{}, true, nil
@@ -192,7 +192,9 @@ func ownEntry(e ftp.Entry, err error) (_ ftp.Entry, skip bool, _ error) {
 		return ftp.Entry{}, false, err
 	case e.Type == ftp.CurrentDir, e.Type == ftp.ParentDir, e.Name == ".", e.Name == "..":
 		return ftp.Entry{}, true, nil
-	case strings.Contains(e.Name, "/"):
+	}
+	e.Name, e.Target = c.cfg.Charset.Decode(e.Name), c.cfg.Charset.Decode(e.Target)
+	if strings.Contains(e.Name, "/") {
 		return ftp.Entry{}, false, &ftp.SyntaxError{What: "name in a listing", Line: e.Name, Want: "a name without slashes"}
 	}
 	return e, false, nil

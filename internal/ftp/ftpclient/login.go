@@ -173,7 +173,7 @@ func implicitHint(err error) error {
 
 // utf8 asks for UTF-8 where it is offered.
 func (c *Conn) utf8(ctx context.Context) error {
-	if !c.feat.UTF8 {
+	if !c.feat.UTF8 || !c.cfg.Charset.UTF8() {
 		return nil
 	}
 	// Some servers speak UTF-8 unasked and refuse to be asked.
