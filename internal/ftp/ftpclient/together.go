@@ -135,8 +135,11 @@ var errOneByOne = errors.New("to be done one by one")
 // canOpenTogether reports whether a transfer's commands may be sent with those for
 // its data connection. The first transfer of a connection is not: how the server
 // takes EPSV or PORT must be known, or it might carry out the second command with
-// another data connection than is meant.
-func (c *Conn) canOpenTogether() bool { return c.opened && c.bears() >= bearsTogether }
+// another data connection than is meant. Nor is one in active mode: pyftpdlib answers
+// PORT once it has connected, and takes the next command before that.
+func (c *Conn) canOpenTogether() bool {
+	return c.opened && c.cfg.Mode != ActiveMode && c.bears() >= bearsTogether
+}
 
 // ask sends the commands for a data connection and the transfer's own together.
 func (t *transfer) ask() error {
