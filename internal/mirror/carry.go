@@ -203,7 +203,10 @@ func (s *Sync) publish(ctx context.Context, part, name string, size int64) error
 // again does something that may be done twice until it goes well, the pauses between
 // growing, or trying again cannot help.
 func (s *Sync) again(ctx context.Context, do func() error) error {
-	wait := time.Second
+	wait := s.Pause
+	if wait <= 0 {
+		wait = time.Second
+	}
 	for left := s.Retries; ; left-- {
 		err := do()
 		if err == nil || left <= 0 || !fault.KindOf(err).Temporary() || ctx.Err() != nil {

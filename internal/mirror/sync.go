@@ -36,7 +36,9 @@ type Sync struct {
 	// Retries is how often a fault that can pass is tried again, for each file and
 	// listing.
 	Retries int
-	Report  Reporter
+	// Pause is before the first of them; the others are longer. Zero means 1 s.
+	Pause  time.Duration
+	Report Reporter
 
 	from, to Habits
 	jobs     chan job
