@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"errors"
 
 	"sallyport.dev/internal/config"
@@ -51,8 +52,9 @@ var (
 func clientConfig(s *config.FTPServer) (c ftpclient.Config, err error) {
 	security, ok1 := securities[s.Security]
 	mode, ok2 := modes[s.Mode]
-	pasv, ok3 := pasvAddresses[s.PasvAddress]
-	if _, ok4 := keepAlives[s.KeepAlive]; !ok1 || !ok2 || !ok3 || !ok4 {
+	// Documents made by this program itself have no defaults filled in.
+	pasv, ok3 := pasvAddresses[cmp.Or(s.PasvAddress, config.PasvControlHost)]
+	if _, ok4 := keepAlives[cmp.Or(s.KeepAlive, config.KeepAliveNone)]; !ok1 || !ok2 || !ok3 || !ok4 {
 		return c, fault.New(fault.Internal, "security %q, mode %q, pasv_address %q or keepalive %q has no meaning here", s.Security, s.Mode, s.PasvAddress, s.KeepAlive)
 	}
 	c = ftpclient.Config{

@@ -174,16 +174,19 @@ var finals = []ftp.Code{ftp.CodeTransferComplete, ftp.CodeFileOK}
 // confirm reads the final reply of a transfer whose data went over.
 func (t *transfer) confirm() error {
 	c := t.c
-	r := t.last
+	r, ahead := t.last, c.ahead != nil
 	if r == nil {
 		got, err := t.final()
+		if err != nil && ahead {
+			err = errors.Join(t.outOfStep(err), ErrPipelining)
+		}
 		if err != nil {
 			return errors.Join(err, ErrUnconfirmed)
 		}
 		r = &got
 	}
 	t.last = r
-	if c.ahead != nil && !slices.Contains(finals, r.Code) {
+	if ahead && !slices.Contains(finals, r.Code) {
 		// It may be the end of this transfer or the refusal of the next, which came
 		// too early for the server: nothing is sure any more.
 		err := c.fail(dataHint(&ftp.ReplyError{Command: t.cmd, Reply: *r}))

@@ -54,7 +54,7 @@ func newCollect() *collect {
 
 func TestPoolRetrEach(t *testing.T) {
 	for name, quirks := range map[string]ftptest.Quirks{
-		"good": {}, "one-by-one": {OneByOne: true}, "busy": {Busy: true}, "no-wait": {NoWait: true},
+		"good": {}, "one-by-one": {OneByOne: true}, "busy": {Busy: true}, "deaf": {Deaf: true}, "no-wait": {NoWait: true},
 		"crowded": {NoLogin: "421 too many\r\n", Crowd: 2},
 	} {
 		t.Run(name, func(t *testing.T) {

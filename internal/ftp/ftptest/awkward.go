@@ -76,8 +76,8 @@ type Quirks struct {
 	Answers map[string]string
 	// OneByOne loses what has come behind a command before its reply.
 	OneByOne bool
-	// Busy refuses what comes in mid-transfer, at once.
-	Busy bool
+	// Busy refuses what comes in mid-transfer, at once; Deaf loses it.
+	Busy, Deaf bool
 	// NoWait refuses a transfer whose data connection is not there yet.
 	NoWait bool
 	// EarlyFinal sends the 226 before the data instead of after it.

@@ -268,9 +268,9 @@ func (s *session) closeData() {
 	}
 }
 
-// busy refuses the commands that have come in mid-transfer.
+// busy refuses the commands that have come in mid-transfer, or loses them.
 func (s *session) busy() error {
-	if !s.a.Quirks.Busy {
+	if !s.a.Quirks.Busy && !s.a.Quirks.Deaf {
 		return nil
 	}
 	defer s.raw.SetReadDeadline(time.Time{}) //nolint:errcheck // a closed connection is noticed soon enough
@@ -286,6 +286,9 @@ func (s *session) busy() error {
 			return err
 		}
 		s.a.note(cmd.Verb)
+		if s.a.Quirks.Deaf {
+			continue
+		}
 		if err := s.reply(ftp.CodeFileBusy, "a transfer is in progress"); err != nil {
 			return err
 		}
