@@ -168,7 +168,7 @@ func TestUnservedRows(t *testing.T) {
 journal: {urls: ["nats://n"]}
 accounts: [{name: a, password: env:A}]
 sites:
-  - {name: s, path: /s, bindings: [{listen: ":21"}], tls: {certificate: auto}, active: {source_port: 20}, authorization: [{deny: [a], path: /x, permissions: [read]}]}
+  - {name: s, path: /s, tls: {certificate: auto}, active: {source_port: 20}, authorization: [{deny: [a], path: /x, permissions: [read]}]}
 gateway: {}
 connector:
   gateways: ["g:1"]

@@ -17,7 +17,6 @@ var unserved = []struct {
 	Hint string // what works
 }{
 	{"journal.urls", nil, "write journal: embedded"},
-	{"sites[].bindings", nil, "write listen: ADDRESS"},
 	{"connector.mappings[].protocol", []string{"ftps"}, "write protocol: ftp for plain FTP, or tcp with data_ports for FTPS end to end"},
 	{"connector.mappings[].ftps", []string{"same-host", "terminate"}, "write ftps: off, or protocol: tcp with data_ports for FTPS end to end"},
 	{"connector.mappings[].active", []string{"on"}, "passive mode travels; write active: off"},

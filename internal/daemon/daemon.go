@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -61,18 +62,19 @@ func (r *Running) Flows() *flow.Runner { return r.w.flows }
 
 // world is one process's parts.
 type world struct {
-	cfg      *config.Config
-	opts     Options
-	log      *slog.Logger
-	group    *group
-	started  time.Time
-	accounts *account.Store
-	gateway  *gateway.Gateway  // nil without one
-	flows    *flow.Runner      // nil without flows
-	pools    []*ftpclient.Pool // of the flows
-	sites    []*site
-	guard    ftpserver.Guard // of the logins at all of them
-	socks    *socks5.Server  // nil without one
+	cfg        *config.Config
+	opts       Options
+	log        *slog.Logger
+	group      *group
+	started    time.Time
+	accounts   *account.Store
+	gateway    *gateway.Gateway  // nil without one
+	flows      *flow.Runner      // nil without flows
+	pools      []*ftpclient.Pool // of the flows
+	sites      []*site
+	guard      ftpserver.Guard // of the logins at all of them
+	sessionIDs atomic.Uint64
+	socks      *socks5.Server // nil without one
 
 	closers []func() error // what the parts stand on, closed after them
 
@@ -201,21 +203,4 @@ func (w *world) running(p api.Part) {
 		}
 		w.opts.Listening(name, p.Address)
 	}
-}
-
-func (w *world) startSites(ctx context.Context) error {
-	for _, cfg := range w.cfg.Sites {
-		s, err := newSite(w, cfg)
-		if err != nil {
-			return err
-		}
-		l, err := w.listen(ctx, "site "+cfg.Name, cfg.Listen.String())
-		if err != nil {
-			return errors.Join(err, s.tree.Close())
-		}
-		w.sites = append(w.sites, s)
-		w.group.start(ctx, "site "+cfg.Name, func(ctx context.Context) error { return s.serve(ctx, l, w.opts.Grace/2) })
-		w.running(api.Part{Kind: "site", Name: cfg.Name, Address: l.Addr().String(), State: "running"})
-	}
-	return nil
 }

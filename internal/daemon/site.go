@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"sallyport.dev/internal/access"
 	"sallyport.dev/internal/account"
@@ -49,7 +46,7 @@ func newSite(w *world, cfg config.Site) (*site, error) {
 		Known:        func(user string) bool { return w.accounts.Allows([]string{"*"}, user) },
 		Listing:      looks(cfg),
 		TLS:          secured,
-	}, Network: w.opts.Network, Logger: s.log, Guard: &w.guard}
+	}, Network: w.opts.Network, Logger: s.log, Guard: &w.guard, IDs: &w.sessionIDs}
 	s.bound(&s.server.Settings)
 	tryOwner(tree, s.log)
 	return s, nil
@@ -77,17 +74,4 @@ func (s *site) anonymous() bool {
 		return s.cfg.Anonymous
 	}
 	return slices.ContainsFunc(s.cfg.Authorization, func(r config.Rule) bool { return slices.Contains(r.Allow, "?") })
-}
-
-// serve serves l until ctx ends.
-func (s *site) serve(ctx context.Context, l net.Listener, grace time.Duration) error {
-	var lookups sync.WaitGroup
-	defer lookups.Wait()
-	looking, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if s.external != nil {
-		lookups.Go(func() { s.external.run(looking) })
-	}
-	lookups.Go(func() { s.sweep(looking) })
-	return errors.Join(serve(ctx, s.server, l, grace, ftpserver.ErrServerClosed), s.tree.Close())
 }

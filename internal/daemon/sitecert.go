@@ -206,23 +206,8 @@ func (m *madeCert) make() ([]byte, error) {
 	if name, err := os.Hostname(); err == nil {
 		template.DNSNames = append(template.DNSNames, name)
 	}
-	for _, r := range m.site.Passive.External {
-		if ip := r.Address.IP; ip.IsValid() {
-			template.IPAddresses = append(template.IPAddresses, ip.AsSlice())
-		} else if name := r.Address.Name; name != "" {
-			template.DNSNames = append(template.DNSNames, name)
-		}
-	}
-	for _, b := range m.site.Reached() {
-		if b.Host != "" {
-			template.DNSNames = append(template.DNSNames, b.Host)
-		}
-		if ip := net.ParseIP(b.Listen.Host); ip == nil && b.Listen.Host != "" {
-			template.DNSNames = append(template.DNSNames, b.Listen.Host)
-		} else if ip != nil && !ip.IsUnspecified() && !ip.IsLoopback() {
-			template.IPAddresses = append(template.IPAddresses, ip)
-		}
-	}
+	names, addrs := reachedAs(m.site)
+	template.DNSNames, template.IPAddresses = append(template.DNSNames, names...), append(template.IPAddresses, addrs...)
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		return nil, err

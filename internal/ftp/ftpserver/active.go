@@ -26,7 +26,7 @@ func (a activeTarget) close() {}
 func (a activeTarget) open(ctx context.Context) (net.Conn, error) {
 	var conn net.Conn
 	var err error
-	if a.network != nil {
+	if _, system := a.network.(netx.System); a.network != nil && !system {
 		conn, err = a.network.Dial(ctx, "tcp", a.remote.String())
 	} else {
 		d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(a.local), KeepAlive: -1}

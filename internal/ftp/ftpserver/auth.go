@@ -16,10 +16,18 @@ import (
 func (s *session) handleUSER(name string) {
 	s.leaveAccount()
 	s.user = ""
-	if !s.mayLogin(name) {
+	to, host, name := s.destination(name)
+	switch {
+	case s.door != nil && to == &s.door.porter:
+		s.reply(ftp.CodeNotLoggedIn, sentence(fault.Public(errNoSite))) // before a password is sent
+		return
+	case s.mayMove(to) != nil:
+		s.reply(ftp.CodeNotLoggedIn, sentence(fault.Public(s.mayMove(to))))
+		return
+	case !s.moveTo(to), !s.mayLogin(name):
 		return
 	}
-	s.user = name
+	s.user, s.login = name, host
 	s.reply(ftp.CodeNeedPassword, "Password required")
 }
 
@@ -27,14 +35,16 @@ func (s *session) handleUSER(name string) {
 // stays so. A transfer has ended before, as its place in the table has it.
 func (s *session) handleREIN(string) {
 	s.reset()
-	s.reply(ftp.CodeReady, "Ready for a new user")
+	if to, _, _ := s.destination(""); s.moveTo(to) {
+		s.reply(ftp.CodeReady, "Ready for a new user")
+	}
 }
 
 // reset takes the session back to its beginning.
 func (s *session) reset() {
 	s.leaveAccount()
 	s.user, s.epsvOnly, s.umask = "", false, nil
-	s.host, s.hostName = VirtualHost{}, ""
+	s.byHost, s.hostName = nil, ""
 }
 
 // leaveAccount takes back what a login gave, and what was done with it.
@@ -70,14 +80,13 @@ func (s *session) handlePASS(password string) {
 	defer cancel()
 	login := Login{User: user, Password: secret.New(password), Peer: s.peer, Local: s.local}
 	if s.tls != nil {
-		login.TLS, login.Certificate = true, s.tls.client
+		login.TLS = true
+		if s.tls.of == s.srv { // else other authorities than this site's vouch for it
+			login.Certificate = s.tls.client
+		}
 	}
-	login.Host = s.hostName
-	authenticate := s.policy.Authenticate
-	if s.host.Authenticate != nil {
-		authenticate = s.host.Authenticate
-	}
-	account, err := s.guarded(ctx, login, authenticate)
+	login.Host = s.login
+	account, err := s.guarded(ctx, login, s.policy.Authenticate)
 	account.Name = orDefault(account.Name, user)
 	if err == nil {
 		err = s.admissible(&account)

@@ -1,7 +1,6 @@
 package ftpserver_test
 
 import (
-	"context"
 	"io"
 	"os"
 	"path/filepath"
@@ -120,49 +119,6 @@ func TestSilence(t *testing.T) {
 	})
 }
 
-// TestHost chooses among sites, before a login alone.
-func TestHost(t *testing.T) {
-	bubble(t, func(srv *ftpserver.Server) {
-		plain := srv.Authenticate
-		srv.Host = func(name string) (ftpserver.VirtualHost, bool) {
-			switch name {
-			case "ftp.example.com", "2001:db8::1":
-				return ftpserver.VirtualHost{}, true
-			case "guests.example.com":
-				return ftpserver.VirtualHost{Banner: "Guests", Authenticate: func(ctx context.Context, l ftpserver.Login) (ftpserver.Account, error) {
-					if l.Host != "guests.example.com" {
-						t.Errorf("Authenticate saw host %q", l.Host)
-					}
-					l.User = "guest"
-					return plain(ctx, l)
-				}}, true
-			}
-			return ftpserver.VirtualHost{}, false
-		}
-	}, func(t *testing.T, s *site) {
-		c := s.dial()
-		if got := c.want("FEAT", 211).Text(); !strings.Contains(got, "\nHOST\n") {
-			t.Errorf("FEAT: got %q", got)
-		}
-		for _, w := range []string{
-			"HOST 501", "HOST a:21 501", "HOST [::1 501", "HOST [1.2.3.4] 501", "HOST a b 501", "HOST nowhere.example 504", "HOST [2001:db8::1] 220", "HOST FTP.example.com 220",
-		} {
-			c.word(w)
-		}
-		if got := c.want("host Guests.Example.com", 220).Text(); got != "Guests" {
-			t.Errorf("the banner: got %q", got)
-		}
-		c.want("USER anna", 331)
-		c.want("HOST ftp.example.com", 503)
-		c.want("PASS any", 230)
-		c.want("HOST ftp.example.com", 503)
-		c.want("MKD x", 550) // a guest may not
-		c.want("REIN", 220)
-		c.want("USER anna", 331) // and nobody's host is chosen any more
-		c.want("PASS any", 530)
-	})
-}
-
 // TestAnew: USER and REIN during a transfer wait for its end, and then forget
 // everything but the connection.
 func TestAnew(t *testing.T) {
@@ -221,10 +177,8 @@ var registered = map[string]string{
 func TestFeatNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		change, _ := secured(t, ftpserver.TLS{})
-		s := newSite(t, memory(), func(srv *ftpserver.Server) {
-			change(srv)
-			srv.Host = func(string) (ftpserver.VirtualHost, bool) { return ftpserver.VirtualHost{}, true }
-		})
+		s := newSite(t, memory(), change)
+		s.door(false, true)
 		r := s.dial().want("FEAT", 211)
 		shape := regexp.MustCompile(`^[A-Z0-9]{3,8}( \S.*)?$`)
 		got := map[string]bool{}

@@ -301,3 +301,13 @@ func (c *client) put(command, content string) {
 	}
 	c.want("", 226)
 }
+
+// door puts the site behind a door of its own, with a name besides if named is set.
+func (s *site) door(implicit, named bool) {
+	s.t.Helper()
+	hosts := map[string]*site{}
+	if named {
+		hosts["files.example.com"] = s
+	}
+	s.addr = opened(s.t, s.net, &ftpserver.Door{Implicit: implicit}, s, hosts)
+}

@@ -4,44 +4,44 @@ import (
 	"net/netip"
 	"strings"
 
+	"sallyport.dev/internal/fault"
 	"sallyport.dev/internal/ftp"
 )
 
 // HOST, RFC 7151: several sites at one address.
 
-// VirtualHost is what HOST chose, for the logins that follow.
-type VirtualHost struct {
-	// Banner greets in place of the server's Name. Empty means the Name.
-	Banner string
-	// Authenticate stands in for the server's own. Nil means that.
-	Authenticate Authenticate
-}
-
 // handleHOST chooses a site by name, before a login.
 func (s *session) handleHOST(arg string) {
 	host, ok := hostName(arg)
 	switch {
-	case s.policy.Host == nil:
+	case s.door == nil:
 		s.reply(ftp.CodeNotImplemented, "There is one site at this address; go on with USER")
+		return
 	case !ok:
 		s.reply(ftp.CodeBadArgument, "Want a name, an IPv4 address, or an IPv6 address in brackets, without a port")
+		return
 	case s.account != nil || s.user != "":
 		s.reply(ftp.CodeBadSequence, "HOST comes before USER; REIN begins anew")
+		return
 	case s.tls != nil && s.tls.name != "" && !strings.EqualFold(s.tls.name, host):
 		s.reply(ftp.CodeBadParameter, "TLS was begun with another name")
-	default:
-		v, ok := s.policy.Host(host)
-		if !ok {
-			s.reply(ftp.CodeBadParameter, "There is no site of that name at this address")
-			return
-		}
-		s.host, s.hostName = v, host
-		if v.Banner != "" {
-			s.reply(ftp.CodeReady, v.Banner)
-			return
-		}
-		s.reply(ftp.CodeReady, s.banner()...)
+		return
 	}
+	srv := s.door.named(host)
+	if srv == nil {
+		s.reply(ftp.CodeBadParameter, "There is no site of that name at this address")
+		return
+	}
+	if err := s.mayMove(srv); err != nil {
+		s.reply(ftp.CodeBadParameter, sentence(fault.Public(err)))
+		return
+	}
+	if !s.moveTo(srv) {
+		return
+	}
+	s.reset() // RFC 7151 section 3: as if the connection were new
+	s.byHost, s.hostName = srv, host
+	s.reply(ftp.CodeReady, s.banner()...)
 }
 
 // hostName returns the name in HOST's argument (RFC 7151 section 3.1), in lower

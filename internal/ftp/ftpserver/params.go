@@ -84,7 +84,7 @@ func (s *session) handleFEAT(string) {
 				f = offeredFacts.Feat(s.facts)
 			}
 			switch {
-			case strings.HasPrefix(f, featTLS) && s.policy.TLS == nil, strings.HasPrefix(f, featHost) && s.policy.Host == nil:
+			case strings.HasPrefix(f, featTLS) && s.secureServer() == nil, strings.HasPrefix(f, featHost) && s.door == nil:
 			default:
 				lines = append(lines, strings.TrimPrefix(strings.TrimPrefix(f, featTLS), featHost))
 			}

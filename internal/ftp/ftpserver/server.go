@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sallyport.dev/internal/fault"
@@ -29,7 +30,13 @@ type Server struct {
 	// Guard remembers failed logins. Nil: the server has one of its own.
 	Guard *Guard
 
-	own Guard // if there is no other
+	// IDs counts sessions. Servers that are reached through one [Door] share one, so
+	// that a session keeps its number. Nil: the server counts its own.
+	IDs *atomic.Uint64
+
+	own    Guard // if there is no other
+	ownIDs atomic.Uint64
+	door   *Door // of which this is the porter
 
 	mu           sync.Mutex // guards the following
 	started      bool
@@ -39,10 +46,11 @@ type Server struct {
 	now          *policy // of sessions to come
 	pool         *passivePool
 	listeners    map[net.Listener]struct{}
-	sessions     map[uint64]*session
+	kept         bool // a door leads here: passive ports stay open without listeners
+	sessions     map[*session]struct{}
 	peers        peers
 	perUser      map[string]int // logged in
-	lastID       uint64
+	isGone       bool
 	gone         chan struct{} // closed when the server is and no session is left
 }
 
@@ -85,31 +93,51 @@ func (s *Server) enter(l net.Listener) bool {
 	if s.closed {
 		return false
 	}
-	if !s.started {
-		s.started = true
-		s.accepting, s.cancelAccept = context.WithCancel(context.Background())
-		s.listeners = make(map[net.Listener]struct{})
-		s.sessions = make(map[uint64]*session)
-		s.perUser = make(map[string]int)
-		s.gone = make(chan struct{})
-		if s.now == nil { // else Apply was first
-			s.now = newPolicy(s.Settings)
-		}
-	}
-	if s.pool == nil {
-		s.pool = &passivePool{low: s.now.Passive.Low, high: s.now.Passive.High, listen: s.listenData, log: s.logger()}
-	}
+	s.startLocked()
 	s.listeners[l] = struct{}{}
 	return true
 }
 
-// leave forgets l; the last one to go closes the passive ports.
+// startLocked makes what sessions need.
+func (s *Server) startLocked() {
+	if s.started {
+		return
+	}
+	s.started = true
+	s.accepting, s.cancelAccept = context.WithCancel(context.Background())
+	s.listeners = make(map[net.Listener]struct{})
+	s.sessions = make(map[*session]struct{})
+	s.perUser = make(map[string]int)
+	if s.gone == nil { // else it was closed before
+		s.gone = make(chan struct{})
+	}
+	if s.now == nil { // else Apply was first
+		s.now = newPolicy(s.Settings)
+	}
+}
+
+func (s *Server) poolLocked() *passivePool {
+	if s.pool == nil {
+		s.pool = &passivePool{low: s.now.Passive.Low, high: s.now.Passive.High, listen: s.listenData, log: s.logger()}
+	}
+	return s.pool
+}
+
+// leave forgets l.
 func (s *Server) leave(l net.Listener) {
 	_ = l.Close() // mostly closed already, which is no fault
 	s.mu.Lock()
 	delete(s.listeners, l)
+	s.mu.Unlock()
+	s.closePool()
+}
+
+// closePool closes the passive ports once nobody can come any more who would use
+// them.
+func (s *Server) closePool() {
+	s.mu.Lock()
 	var pool *passivePool
-	if len(s.listeners) == 0 {
+	if len(s.listeners) == 0 && len(s.sessions) == 0 && (s.closed || !s.kept) {
 		pool, s.pool = s.pool, nil
 	}
 	s.mu.Unlock()
@@ -147,7 +175,11 @@ func (s *Server) accept(l net.Listener, own *sync.WaitGroup) error {
 
 // admit starts a session on conn, or says why not.
 func (s *Server) admit(conn net.Conn, own *sync.WaitGroup) {
-	ss, refusal := s.register(conn)
+	door, first := s.door, s
+	if door != nil {
+		first = door.home()
+	}
+	ss, refusal := first.register(conn, door)
 	if refusal != "" {
 		_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // fails on a dead connection only, as the next call does
 		_, err := conn.Write(ss.policy.full(ss, refusal).Append(nil))
@@ -156,19 +188,27 @@ func (s *Server) admit(conn net.Conn, own *sync.WaitGroup) {
 		return
 	}
 	own.Go(func() {
-		defer s.unregister(ss)
 		ss.serve()
+		ss.srv.unregister(ss) // which may be another by now
 	})
 }
 
 // register makes a session of conn, and counts it unless there is a reason not to.
-func (s *Server) register(conn net.Conn) (ss *session, refusal string) {
+func (s *Server) register(conn net.Conn, door *Door) (ss *session, refusal string) {
 	peer := addrPort(conn.RemoteAddr())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lastID++
-	ss = newSession(s, s.lastID, conn, peer)
-	return ss, s.countLocked(ss)
+	s.startLocked()
+	ids := s.IDs
+	if ids == nil {
+		ids = &s.ownIDs
+	}
+	ss = newSession(s, ids.Add(1), conn, peer)
+	ss.home, ss.door = s, door
+	if refusal = s.countLocked(ss); refusal == "" {
+		ss.pool = s.poolLocked()
+	}
+	return ss, refusal
 }
 
 // countLocked counts ss among the sessions, or says why it cannot be one.
@@ -184,16 +224,25 @@ func (s *Server) countLocked(ss *session) (refusal string) {
 		return refusal
 	}
 	s.peers.enter(peer)
-	s.sessions[ss.id] = ss
+	s.sessions[ss] = struct{}{}
 	return ""
 }
 
 func (s *Server) unregister(ss *session) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.sessions, ss.id)
+	delete(s.sessions, ss)
 	s.peers.leave(ss.peer.Addr(), ss.counted)
-	if s.closed && len(s.sessions) == 0 {
+	s.mu.Unlock()
+	s.closePool()
+	s.mu.Lock()
+	s.endLocked()
+	s.mu.Unlock()
+}
+
+// endLocked tells whoever waits for the end that it has come, if it has.
+func (s *Server) endLocked() {
+	if s.closed && len(s.sessions) == 0 && !s.isGone {
+		s.isGone = true
 		close(s.gone)
 	}
 }
@@ -214,6 +263,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	select {
 	case <-gone:
+		s.closePool()
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -228,6 +278,7 @@ func (s *Server) Close() error {
 		ss.cancel(fault.Wrap(fault.Canceled, ErrServerClosed, "the server was closed"))
 	}
 	<-gone
+	s.closePool()
 	return nil
 }
 
@@ -236,7 +287,6 @@ func (s *Server) Close() error {
 func (s *Server) beginClose() ([]*session, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	first := !s.closed
 	s.closed = true
 	if s.gone == nil {
 		s.gone = make(chan struct{})
@@ -248,12 +298,10 @@ func (s *Server) beginClose() ([]*session, <-chan struct{}) {
 		_ = l.Close() // Serve closes it again and finds it closed
 	}
 	all := make([]*session, 0, len(s.sessions))
-	for _, ss := range s.sessions {
+	for ss := range s.sessions {
 		all = append(all, ss)
 	}
-	if first && len(all) == 0 {
-		close(s.gone)
-	}
+	s.endLocked()
 	return all, s.gone
 }
 

@@ -35,9 +35,13 @@ type session struct {
 	ctx         context.Context // the session's life
 	cancel      context.CancelCauseFunc
 
-	host       VirtualHost
-	hostName   string // that HOST gave
-	user       string // offered by USER, no password yet
+	door       *Door   // by which it came; nil: there is one server at the address
+	home       *Server // with which it began
+	byHost     *Server // that HOST chose
+	hostName   string  // that HOST gave
+	byTLS      *Server // that TLS was begun with the name of
+	login      string  // the host of the login that USER began
+	user       string  // offered by USER, no password yet
 	account    *Account
 	attempts   int // wrong passwords
 	strikes    int // lines before login that were no commands
@@ -68,8 +72,8 @@ func newSession(srv *Server, id uint64, conn net.Conn, peer netip.AddrPort) *ses
 		srv: srv, policy: srv.now, id: id, raw: conn, conn: conn, peer: peer, local: addrPort(conn.LocalAddr()),
 		started: time.Now(), timeouts: srv.now.Timeouts, limits: srv.now.Limits,
 		log:   srv.logger().With("session", id, "peer", peer.String()),
-		table: commands, pool: srv.pool,
-		cwd: "/", ascii: true, facts: ftp.DefaultFacts,
+		table: commands,
+		cwd:   "/", ascii: true, facts: ftp.DefaultFacts,
 	}
 	s.in = ftp.NewReader(conn, s.limits.Line)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
@@ -96,7 +100,7 @@ func (s *session) serve() {
 
 // greet says 220, once TLS is there where it is implicit.
 func (s *session) greet() error {
-	if t := s.policy.TLS; t != nil && t.Implicit {
+	if s.implicit() {
 		if err := s.pace.arm(); err != nil {
 			return err
 		}
@@ -106,6 +110,14 @@ func (s *session) greet() error {
 	}
 	s.reply(ftp.CodeReady, s.banner()...)
 	return nil
+}
+
+// implicit reports whether TLS comes before the first reply.
+func (s *session) implicit() bool {
+	if s.door != nil {
+		return s.door.Implicit
+	}
+	return s.policy.TLS != nil && s.policy.TLS.Implicit
 }
 
 // step reads one command and carries it out. An error ends the session.

@@ -120,7 +120,7 @@ func (s *session) snapshot() Session {
 func (s *Server) Sessions() []Session {
 	s.mu.Lock()
 	all := make([]Session, 0, len(s.sessions))
-	for _, ss := range s.sessions {
+	for ss := range s.sessions {
 		all = append(all, ss.snapshot())
 	}
 	s.mu.Unlock()
@@ -132,11 +132,12 @@ func (s *Server) Sessions() []Session {
 // whether there was one.
 func (s *Server) Disconnect(id uint64) bool {
 	s.mu.Lock()
-	ss := s.sessions[id]
-	s.mu.Unlock()
-	if ss == nil {
-		return false
+	defer s.mu.Unlock()
+	for ss := range s.sessions {
+		if ss.id == id {
+			ss.cancel(fault.New(fault.Canceled, "session was disconnected"))
+			return true
+		}
 	}
-	ss.cancel(fault.New(fault.Canceled, "session was disconnected"))
-	return true
+	return false
 }

@@ -26,10 +26,6 @@ type Settings struct {
 	Known func(user string) bool
 	// TLS, if set, is offered to clients. Nil serves plain FTP alone.
 	TLS *TLS
-	// Host, if set, is asked for the site of a name that a client gives with HOST
-	// (RFC 7151), in lower case; false means that there is none. Nil: HOST is
-	// refused, and logins are the server's own.
-	Host func(name string) (VirtualHost, bool)
 	// OnTransfer, if set, is told of every file transfer when it is over, before
 	// the client is. It is called by the session and holds it up.
 	OnTransfer func(Transfer)

@@ -96,6 +96,7 @@ func (t *TLS) base() *tls.Config {
 // protection is TLS of one session, from the handshake on.
 type protection struct {
 	policy  *TLS
+	of      *Server     // whose certificate was shown
 	conf    *tls.Config // of control and data connections
 	foreign atomic.Bool // a data connection offered a ticket, and not of this session
 	warned  atomic.Bool
@@ -113,8 +114,13 @@ const ticketMark = "sallyport-session:"
 
 // newProtection makes the configuration of one session. Its tickets carry the
 // session's name, and it takes no others: what resumes, resumes this session.
-func newProtection(policy *TLS, base *tls.Config) *protection {
-	p := &protection{policy: policy, conf: base.Clone(), private: policy.Implicit, pbsz: policy.Implicit}
+func (s *session) newProtection(of *Server) *protection {
+	now, implicit := s.policy, s.implicit()
+	if of != s.srv {
+		now = of.current()
+	}
+	base := now.tlsBase
+	p := &protection{policy: now.TLS, of: of, conf: base.Clone(), private: implicit, pbsz: implicit}
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails, by its contract
 	own := append([]byte(ticketMark), id[:]...)
@@ -140,9 +146,25 @@ func newProtection(policy *TLS, base *tls.Config) *protection {
 // startTLS makes the control connection speak TLS from here on, or ends the
 // session: after a handshake that failed nobody knows what the next byte means.
 func (s *session) startTLS() bool {
-	p := newProtection(s.policy.TLS, s.policy.tlsBase)
+	of := s.secureServer()
+	if of == nil { // implicit, and no certificate
+		s.log.Error("no certificate to begin TLS with")
+		s.quit = true
+		return false
+	}
+	p := s.newProtection(of)
 	inlineUrgent(s.raw, false)
-	conn := tls.Server(s.raw, p.conf)
+	conf := p.conf
+	if s.door != nil {
+		conf = conf.Clone()
+		conf.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if named := s.door.named(hello.ServerName); named != nil && named != p.of && named.current().TLS != nil {
+				p = s.newProtection(named)
+			}
+			return p.conf, nil
+		}
+	}
+	conn := tls.Server(s.raw, conf)
 	ctx, cancel := context.WithTimeout(s.ctx, s.timeouts.Connect)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {
@@ -161,6 +183,12 @@ func (s *session) startTLS() bool {
 	s.in = ftp.NewReader(conn, s.limits.Line)
 	s.tls = p
 	s.log.Debug("TLS begins", "version", tls.VersionName(state.Version), "cipher", tls.CipherSuiteName(state.CipherSuite))
+	if s.door == nil {
+		return true
+	}
+	if s.byTLS = s.door.named(state.ServerName); s.byTLS != nil {
+		return s.moveTo(s.byTLS)
+	}
 	return true
 }
 
@@ -175,7 +203,7 @@ func (s *session) handleAUTH(arg string) {
 		return
 	}
 	switch {
-	case s.policy.TLS == nil:
+	case s.secureServer() == nil:
 		s.reply(ftp.CodePolicyDenied, "This site has no certificate and speaks plain FTP, for networks that are trusted")
 	case s.tls != nil:
 		s.reply(ftp.CodeBadSequence, "TLS is on already")
@@ -185,15 +213,15 @@ func (s *session) handleAUTH(arg string) {
 		s.reply(ftp.CodeUnavailable, "Nothing may follow AUTH before TLS has begun, closing the connection")
 		s.quit = true
 	default:
-		host, name := s.host, s.hostName
+		host, name := s.byHost, s.hostName
 		s.reset()
 		s.reply(ftp.CodeSecurityOK, "Begin TLS now")
 		if s.startTLS() {
-			if s.tls.name == "" || strings.EqualFold(s.tls.name, name) {
-				s.host, s.hostName = host, name // HOST may come before AUTH (RFC 7151 section 3)
+			if s.byTLS == nil || s.byTLS == host {
+				s.byHost, s.hostName = host, name // HOST may come before AUTH (RFC 7151 section 3)
 			}
 			// The old words SSL and TLS-P stand for a protected data channel, too.
-			s.tls.private = s.policy.TLS.Data != DataRefuse && (mechanism == "SSL" || mechanism == "TLS-P")
+			s.tls.private = s.tls.policy.Data != DataRefuse && (mechanism == "SSL" || mechanism == "TLS-P")
 		}
 	}
 }
@@ -224,9 +252,9 @@ func (s *session) handlePROT(arg string) {
 		s.reply(ftp.CodeProtUnsupported, "TLS protects data wholly (P) or not at all (C)")
 	case level != "C" && level != "P":
 		s.reply(ftp.CodeBadParameter, "Levels are P (protected) and C (clear)")
-	case level == "C" && s.policy.TLS.Data == DataRequire:
+	case level == "C" && s.tls.policy.Data == DataRequire:
 		s.reply(ftp.CodePolicyDenied, "This site wants data connections protected: PROT P")
-	case level == "P" && s.policy.TLS.Data == DataRefuse:
+	case level == "P" && s.tls.policy.Data == DataRefuse:
 		s.reply(ftp.CodePolicyDenied, "This site wants data connections in the clear: PROT C")
 	default:
 		s.tls.private = level == "P"

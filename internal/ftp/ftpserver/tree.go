@@ -65,7 +65,7 @@ type Login struct {
 	Password secret.Text
 	Peer     netip.AddrPort // the client's end of the control connection
 	Local    netip.AddrPort // ours
-	Host     string         // as HOST chose it; empty without
+	Host     string         // that the client named, in lower case; empty without
 	TLS      bool           // the control connection is protected
 	// Certificate is the client's, verified; nil if it showed none.
 	Certificate *x509.Certificate
