@@ -30,6 +30,7 @@ func (c *carrying) flags(cmd *cobra.Command) {
 	f.IntVar(&c.retries, "retries", 5, "how often a fault that can pass is tried again, for each file")
 	f.StringArrayVar(&c.filter.Include, "include", nil, "only files that match this glob; may be given several times")
 	f.StringArrayVar(&c.filter.Exclude, "exclude", nil, "no files and folders that match this glob; may be given several times")
+	f.StringVar(&c.reach.charset, "charset", "", "character set of the server's names, such as latin1 or shift-jis; without it UTF-8")
 	f.BoolVar(&c.reach.active, "active", false, "let the server open the data connections")
 	c.voice.flags(cmd)
 	c.reach.flags(cmd)

@@ -58,6 +58,7 @@ prints entries as they come.`,
 	f.BoolVarP(&o.recursive, "recursive", "r", false, "also what is in the folders below")
 	f.StringVar(&o.sort, "sort", "name", "name, size or time (the greatest last), or none")
 	f.BoolVar(&o.parts, "parts", false, "also files that are not whole yet")
+	f.StringVar(&o.reach.charset, "charset", "", "character set of the server's names, such as latin1 or shift-jis; without it UTF-8")
 	f.BoolVar(&o.reach.active, "active", false, "let the server open the data connections")
 	o.reach.flags(cmd)
 	stateFlag(cmd, &o.reach.state)

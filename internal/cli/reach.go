@@ -34,6 +34,7 @@ type reach struct {
 	pin               string
 	noVerify          bool
 	active            bool
+	charset           string
 }
 
 // passwordVariable is where a password may be, beside a file and a prompt.
@@ -138,6 +139,9 @@ func (r *reach) connect(ctx context.Context, say *speaker, u ftp.URL, most int) 
 		cfg.Mode = ftpclient.ActiveMode
 	}
 	var err error
+	if cfg.Charset, err = ftp.LookupCharset(r.charset); err != nil {
+		return nil, nil, usagef("write one of "+strings.Join(ftp.Charsets(), ", "), "--charset %q is not known", r.charset)
+	}
 	if cfg.Dial, _, err = r.way(); err != nil {
 		return nil, nil, err
 	}
