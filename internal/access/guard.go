@@ -101,7 +101,7 @@ func (g *Guard) ask(name string, p Permission, means func(string) (string, error
 		return "", err
 	}
 	full := g.full(real)
-	if real != name && !ok(full) {
+	if real != name && !ok(full) || g.aliased(full) {
 		return "", errDenied(name, p)
 	}
 	return full, nil

@@ -107,7 +107,7 @@ const foldsCase = runtime.GOOS == "windows" || runtime.GOOS == "darwin"
 // within reports whether name is folder or beneath it.
 func within(folder, name string, fold bool) bool {
 	if fold {
-		folder, name = strings.ToLower(folder), strings.ToLower(name)
+		folder, name = folded(folder), folded(name)
 	}
 	return folder == "/" || name == folder || strings.HasPrefix(name, folder+"/")
 }

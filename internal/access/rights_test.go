@@ -27,6 +27,7 @@ func TestRights(t *testing.T) {
 		{"/secret", false, false, true}, // on the way to mine
 		{"/secret/other", false, false, false},
 		{"/SECRET/other", false, false, false},
+		{"/\u017fecret/other", false, false, false}, // the long s is one in lower case
 		{"/secret/mine/a", true, true, true},
 		{"/secret/mined", false, false, false},
 		{"/both/a", true, false, true},
