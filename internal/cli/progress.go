@@ -54,7 +54,7 @@ func (v *voice) open(say *speaker) {
 	if v.json || v.quiet || v.dryRun || !say.terminal() {
 		return
 	}
-	v.bars = mpb.New(mpb.WithOutput(say.err), mpb.ForceAutoRefresh(), mpb.WithWidth(24), mpb.WithRefreshRate(100*time.Millisecond))
+	v.bars = mpb.New(mpb.WithOutput(say.err), mpb.ForceAutoRefresh(), mpb.WithRefreshRate(100*time.Millisecond))
 	began := time.Now()
 	v.bars.Add(1, nil, mpb.BarRemoveOnComplete(), mpb.BarPriority(1<<20), mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { //nolint:errcheck // it fails only when the bars are over
 		n := v.bytes.Load()
@@ -83,7 +83,7 @@ func (v *voice) Begin(path string, size, offset int64) func(int64) {
 	var bar *mpb.Bar
 	if size < 0 || size >= barFrom {
 		name := decor.Name(clipName(path), decor.WC{C: decor.DindentRight | decor.DextraSpace, W: 30})
-		bar = v.bars.AddBar(max(size, 0), mpb.BarRemoveOnComplete(), mpb.PrependDecorators(name),
+		bar = v.bars.AddBar(max(size, 0), mpb.BarRemoveOnComplete(), mpb.BarWidth(20), mpb.PrependDecorators(name),
 			mpb.AppendDecorators(decor.CountersKibiByte("% .1f / % .1f"), decor.AverageSpeed(decor.SizeB1024(0), "  % .1f")))
 		bar.SetCurrent(offset)
 	}

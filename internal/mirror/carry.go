@@ -74,12 +74,12 @@ func (s *Sync) attempt(ctx context.Context, j job) (size, resumed int64, err err
 		}
 		size += n
 	}
-	e, err := s.To.Stat(ctx, part)
+	has, err := sizeOf(ctx, s.To, part)
 	switch {
 	case err != nil:
 		return 0, 0, fault.As(err, "look at what was written")
-	case e.Size >= 0 && e.Size != size:
-		return 0, 0, fault.New(fault.Unreachable, "%q has %d of %d bytes", part, e.Size, size)
+	case has >= 0 && has != size:
+		return 0, 0, fault.New(fault.Unreachable, "%q has %d of %d bytes", part, has, size)
 	}
 	if !j.src.Time.IsZero() && s.to.KeepsTimes {
 		if err := s.To.SetTime(ctx, part, j.src.Time); err != nil && (fault.KindOf(err).Temporary() || ctx.Err() != nil) {
@@ -87,6 +87,20 @@ func (s *Sync) attempt(ctx context.Context, j job) (size, resumed int64, err err
 		} // a server that does not set times may go on
 	}
 	return size, offset, s.publish(ctx, part, j.to, size)
+}
+
+// sizer is a store that tells sizes more quickly than by Stat.
+type sizer interface {
+	size(ctx context.Context, name string) (int64, error)
+}
+
+// sizeOf returns how long a file is, -1 if the store does not tell.
+func sizeOf(ctx context.Context, st Store, name string) (int64, error) {
+	if q, ok := st.(sizer); ok {
+		return q.size(ctx, name)
+	}
+	e, err := st.Stat(ctx, name)
+	return e.Size, err
 }
 
 // begun returns how much of the file there is already.

@@ -110,6 +110,20 @@ func (f *FTP) Stat(ctx context.Context, name string) (out Entry, err error) {
 	return out, err
 }
 
+// size asks with one command where Stat may need several.
+func (f *FTP) size(ctx context.Context, name string) (n int64, err error) {
+	err = f.with(ctx, func(c *ftpclient.Conn) error {
+		n, err = c.Size(ctx, f.path(name))
+		return err
+	})
+	var re *ftp.ReplyError
+	if err != nil && errors.As(err, &re) { // a server without SIZE
+		e, serr := f.Stat(ctx, name)
+		return e.Size, serr
+	}
+	return n, err
+}
+
 // Open implements [Store].
 func (f *FTP) Open(ctx context.Context, name string, offset int64) (io.ReadCloser, error) {
 	c, err := f.Pool.Get(ctx)
