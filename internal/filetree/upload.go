@@ -121,7 +121,8 @@ func (u *replacing) open() error {
 	if mode == 0 {
 		made = 0o666
 	}
-	f, err := u.folder.OpenFile(u.part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, made)
+	// Nonblock changes nothing for a regular file, but that package os does not try it.
+	f, err := u.folder.OpenFile(u.part, os.O_WRONLY|os.O_CREATE|os.O_EXCL|nonblock, made)
 	if err != nil {
 		return explain(err, u.name)
 	}

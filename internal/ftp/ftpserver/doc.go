@@ -18,6 +18,8 @@
 //	                       the part is closed, flushed by policy, renamed
 //	S: 226                 only now; a reset, a stall or ABOR give 426 and no file
 //
-// Plain data is moved by the kernel where it can: the data connection and the
-// file reach io.Copy as bare [net.TCPConn] and [os.File].
+// Plain data is moved by the kernel where it can: a data connection and a file are
+// bare, and on Linux sendfile and splice go between them. What is small and there
+// already is moved by the session itself; a transfer has a goroutine of its own when
+// something has to be waited for.
 package ftpserver

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -63,9 +64,10 @@ var (
 	sizes = 32 << 20
 )
 
-// TestKernelMoves counts, by strace, how the bytes of a plain RETR and STOR move:
-// by sendfile and splice, and none through a buffer of ours.
-func TestKernelMoves(t *testing.T) {
+// traced serves a folder from a process under strace, has work done with it, and
+// returns what strace wrote of the system calls named, "" meaning all.
+func traced(t *testing.T, calls string, work func(s *site)) string {
+	t.Helper()
 	strace, _ := testkit.Tool(t, "strace")
 	dir := t.TempDir()
 	trace := filepath.Join(t.TempDir(), "trace")
@@ -73,8 +75,11 @@ func TestKernelMoves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), strace, "-f", "-o", trace,
-		"-e", "trace=sendfile,splice,read,write,recvfrom,sendto,pread64,pwrite64,readv,writev", "-s", "0", self)
+	args := []string{"-f", "-o", trace, "-s", "0"}
+	if calls != "" {
+		args = append(args, "-e", "trace="+calls)
+	}
+	cmd := exec.CommandContext(t.Context(), strace, append(args, self)...)
 	cmd.Env = append(os.Environ(), serveEnv+"="+dir)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -95,23 +100,7 @@ func TestKernelMoves(t *testing.T) {
 		_ = cmd.Wait()
 		testkit.Need(t, false, "the right to trace a process", "strace says: "+stderr.String())
 	}
-	s := &site{t: t, dir: dir, net: netx.System{}, addr: strings.TrimSpace(string(addr[:n]))}
-	content := make([]byte, sizes)
-	_, _ = rand.Read(content)
-	s.write("f", string(content))
-	c := s.login()
-	if got := c.get("RETR f"); sha256.Sum256([]byte(got)) != sha256.Sum256(content) {
-		t.Error("RETR: got other bytes")
-	}
-	c.put("STOR g", string(content))
-	c.put("STOR h", string(content[:sizes/2]))
-	c.put("APPE h", string(content[sizes/2:]))
-	for _, name := range []string{"g", "h"} {
-		if sha256.Sum256([]byte(s.read(name))) != sha256.Sum256(content) {
-			t.Errorf("%s: got other bytes", name)
-		}
-	}
-	c.want("QUIT", 221)
+	work(&site{t: t, dir: dir, net: netx.System{}, addr: strings.TrimSpace(string(addr[:n]))})
 	if err := stdin.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -122,8 +111,38 @@ func TestKernelMoves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(b)
+}
+
+// TestKernelMoves counts, by strace, how the bytes of plain RETR, STOR and APPE move,
+// of large and of small files: by sendfile and splice, and none through a buffer of ours.
+func TestKernelMoves(t *testing.T) {
+	const small, files = 1 << 10, 20
+	content := make([]byte, sizes)
+	_, _ = rand.Read(content)
+	trace := traced(t, "sendfile,splice,read,write,recvfrom,sendto,pread64,pwrite64,readv,writev", func(s *site) {
+		s.write("f", string(content))
+		s.write("s", string(content[:small]))
+		c := s.login()
+		if got := c.get("RETR f"); sha256.Sum256([]byte(got)) != sha256.Sum256(content) {
+			t.Error("RETR: got other bytes")
+		}
+		c.put("STOR g", string(content))
+		c.put("STOR h", string(content[:sizes/2]))
+		c.put("APPE h", string(content[sizes/2:]))
+		for range files {
+			c.get("RETR s")
+			c.put("STOR t", string(content[:small]))
+		}
+		for name, want := range map[string][]byte{"g": content, "h": content, "t": content[:small]} {
+			if sha256.Sum256([]byte(s.read(name))) != sha256.Sum256(want) {
+				t.Errorf("%s: got other bytes", name)
+			}
+		}
+		c.want("QUIT", 221)
+	})
 	total, calls := map[string]int{}, map[string]int{}
-	for _, m := range moved.FindAllStringSubmatch(string(b), -1) {
+	for _, m := range moved.FindAllStringSubmatch(trace, -1) {
 		n, err := strconv.Atoi(m[2])
 		if err != nil {
 			t.Fatal(err)
@@ -132,16 +151,69 @@ func TestKernelMoves(t *testing.T) {
 		calls[m[1]]++
 	}
 	t.Logf("bytes %v in calls %v", total, calls)
-	if total["sendfile"] != sizes {
-		t.Errorf("sendfile moved %d bytes, want %d", total["sendfile"], sizes)
+	if want := sizes + files*small; total["sendfile"] != want {
+		t.Errorf("sendfile moved %d bytes, want %d", total["sendfile"], want)
 	}
-	if want := 2 * 2 * sizes; total["splice"] != want { // each byte into the pipe and out of it
+	if want := 2 * (2*sizes + files*small); total["splice"] != want { // each byte into the pipe and out of it
 		t.Errorf("splice moved %d bytes, want %d", total["splice"], want)
 	}
 	for _, call := range []string{"read", "write", "recvfrom", "sendto", "pread64", "pwrite64", "readv", "writev"} {
 		if total[call] > 1<<20 {
 			t.Errorf("%s moved %d bytes, want the control connection's alone", call, total[call])
 		}
+	}
+}
+
+// called are the system calls of strace that the server asks for, those of Go's
+// scheduler and memory left out: how often these come is a matter of the machine.
+var (
+	called = regexp.MustCompile(`(?m)^\d+ +([a-z_0-9]+)\(`)
+	goOwn  = []string{"futex", "nanosleep", "epoll_pwait", "sched_yield", "madvise", "mmap", "munmap", "tgkill", "getpid", "rt_sigreturn", "rt_sigprocmask", "clone", "clone3", "sigaltstack", "gettid", "set_robust_list", "rseq", "mprotect", "restart_syscall"}
+)
+
+// TestSmallFileCalls bounds the system calls that one small file takes, which is what
+// its speed comes from.
+func TestSmallFileCalls(t *testing.T) {
+	const files = 200
+	for _, tc := range []struct {
+		name string
+		most float64
+		one  func(c *client)
+	}{
+		{"RETR", 16, func(c *client) { c.get("RETR s") }},
+		{"STOR", 26, func(c *client) { c.put("STOR t", "content") }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			count := func(n int) map[string]int {
+				counts := map[string]int{}
+				trace := traced(t, "", func(s *site) {
+					s.write("s", "content")
+					c := s.login()
+					for range n + 70 { // by then every passive port is open
+						tc.one(c)
+					}
+					c.want("QUIT", 221)
+				})
+				for _, m := range called.FindAllStringSubmatch(trace, -1) {
+					if !slices.Contains(goOwn, m[1]) {
+						counts[m[1]]++
+					}
+				}
+				return counts
+			}
+			few, many := count(0), count(files)
+			sum := 0.0
+			for call := range many {
+				each := float64(many[call]-few[call]) / files
+				sum += each
+				if each > 0.05 {
+					t.Logf("%s %.2f", call, each)
+				}
+			}
+			if sum > tc.most {
+				t.Errorf("a file takes %.1f system calls, want at most %.0f", sum, tc.most)
+			}
+		})
 	}
 }
 
