@@ -119,7 +119,7 @@ func (b *siteBench) clearUploads() {
 }
 
 // count is how many small files move.
-func (b *siteBench) count() int { return size(2000, 50) }
+func (b *siteBench) count() int { return size(2000, 20) }
 
 // rounds measures every server once a round, and returns the figures of each by the
 // names that run gives them.
@@ -348,7 +348,7 @@ func (b *siteBench) idle() {
 		name  string
 		certs *testkit.Certs
 	}{{"plain", nil}, {"TLS 1.3", certs}} {
-		n := size(10_000, 50)
+		n := size(10_000, 10)
 		u := ours(b.t, b.home, kind.certs, syncNever)
 		before := resident(b.t, u.pid)
 		m := startMeter(b.t, u, twoCores, meterJob{Verb: "HOLD", Count: n})

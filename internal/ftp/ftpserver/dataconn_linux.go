@@ -86,7 +86,7 @@ func (l *dataListener) acceptNow() net.Conn {
 func (l *dataListener) accept(listening uintptr) (*dataConn, error) {
 	for {
 		fd, peer, err := syscall.Accept4(int(listening), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
-		switch err { //nolint:errorlint // as system calls return it
+		switch err {
 		case nil:
 			return &dataConn{fd: fd, local: l.addr, peer: addrOf(peer)}, nil
 		case syscall.EINTR, syscall.ECONNABORTED: // accept(2): somebody gave up meanwhile
@@ -156,7 +156,7 @@ func fill(conn net.Conn) {
 func peekEnd(fd uintptr) bool {
 	var b [1]byte
 	n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-	switch err { //nolint:errorlint // as system calls return it
+	switch err {
 	case nil:
 		return n == 0
 	case syscall.EAGAIN, syscall.EINTR:

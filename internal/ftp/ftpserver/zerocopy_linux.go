@@ -36,7 +36,7 @@ func sendfile(to, from int, n int64) (int64, error) {
 	sent := int64(0)
 	for sent < n {
 		m, err := syscall.Sendfile(to, from, nil, int(min(n-sent, chunk)))
-		if err == syscall.EINTR { //nolint:errorlint // as system calls return it
+		if err == syscall.EINTR {
 			continue
 		}
 		if err != nil || m == 0 {
@@ -201,7 +201,7 @@ func takePipe() (*pipe, error) {
 	p := &pipe{r: fds[0], w: fds[1], size: pipeLeast}
 	// Somebody without privileges may have no right to a large one (pipe(7)).
 	if n, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(p.w), fSetPipeSize, pipeSize); errno == 0 {
-		p.size = int64(n)
+		p.size = int64(n) //nolint:gosec // what was asked for, rounded up
 	}
 	p.dropped = runtime.AddCleanup(p, func(fds [2]int) { _, _ = syscall.Close(fds[0]), syscall.Close(fds[1]) }, fds)
 	return p, nil
@@ -216,7 +216,7 @@ func (p *pipe) close() {
 func splice(from, to, n int) (int, error) {
 	for {
 		m, err := syscall.Splice(from, nil, to, nil, n, spliceMove|spliceNonblock)
-		if err != syscall.EINTR { //nolint:errorlint // as system calls return it
+		if err != syscall.EINTR {
 			return int(m), err
 		}
 	}
@@ -245,7 +245,7 @@ func (p *pipe) storeSlowly(to, n int) error {
 	defer protectedBuffers.Put(buf)
 	for n > 0 {
 		m, err := syscall.Read(p.r, (*buf)[:min(n, len(*buf))])
-		if err == syscall.EINTR { //nolint:errorlint // as system calls return it
+		if err == syscall.EINTR {
 			continue
 		}
 		if err != nil || m == 0 {
@@ -253,7 +253,7 @@ func (p *pipe) storeSlowly(to, n int) error {
 		}
 		for rest := (*buf)[:m]; len(rest) > 0; {
 			w, err := syscall.Write(to, rest)
-			if err != nil && err != syscall.EINTR { //nolint:errorlint // as above
+			if err != nil && err != syscall.EINTR {
 				return err
 			}
 			rest = rest[max(w, 0):]
