@@ -141,6 +141,9 @@ func (t *Tree) Rename(oldname, newname string) error {
 		same, err := t.root.Lstat(from)
 		if err == nil && os.SameFile(info, same) { // its own name, or that in other letters
 			keep = false
+			if from == to && info.IsDir() {
+				return nil // done already, as rename(2) has it; os.Root would refuse
+			}
 		} else if info.IsDir() {
 			return fault.New(fault.Exists, "a folder %q exists already", newname)
 		}

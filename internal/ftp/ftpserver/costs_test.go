@@ -6,6 +6,7 @@ import (
 	"net"
 	"runtime"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"sallyport.dev/internal/ftp/ftpserver"
@@ -68,3 +69,19 @@ func (someFile) Mode() fs.FileMode  { return 0o644 }
 func (someFile) ModTime() time.Time { return time.Unix(1e9, 0) }
 func (someFile) IsDir() bool        { return false }
 func (someFile) Sys() any           { return nil }
+
+// await polls until done, and fails the test when that takes too long.
+func await(t testing.TB, done func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(time.Minute)
+	defer deadline.Stop()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatal("waited for a minute")
+		}
+	}
+}

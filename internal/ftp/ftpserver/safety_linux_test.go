@@ -189,19 +189,3 @@ func TestNothingKeptOpen(t *testing.T) {
 	}
 	t.Errorf("the number of open files grows with every visit: %d", descriptors(t))
 }
-
-// await polls until done, and fails the test when that takes too long.
-func await(t testing.TB, done func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(time.Minute)
-	defer deadline.Stop()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatal("waited for a minute")
-		}
-	}
-}

@@ -291,6 +291,9 @@ func testRename(t *treeTest) {
 	t.kind(t.tree.Rename("/d", "/e"), fault.Exists)
 	t.must(t.tree.Rename("/d", "/f"))
 	t.content("/f/a", "B")
+	t.must(t.tree.Rename("/f", "/f")) // to itself
+	t.must(t.tree.Rename("/f/a", "/f/a"))
+	t.content("/f/a", "B")
 	if err := t.tree.Rename("/f", "/f/g"); err == nil {
 		t.Error("a folder moved into itself: got no error")
 	}
