@@ -114,7 +114,7 @@ func TestFolderSwapped(t *testing.T) {
 		}
 	})
 	c := s.login()
-	for i := range 40 {
+	for i := range 25 {
 		for _, command := range []string{
 			"RETR swap/f", "STOR swap/f", "STOR swap/new", "APPE swap/f", "STOU swap/u", "LIST swap", "NLST swap/*", "MLSD swap", "MLST swap/f", "STAT swap", "DELE swap/new", "MKD swap/d", "RMD swap/d",
 			"MFMT 20240101000000 swap/f", "SITE CHMOD 604 swap/f", "CWD swap", "RETR f", "STOR f2", "CWD /",
@@ -211,7 +211,7 @@ func TestRepliesBounded(t *testing.T) {
 // nothing can be aborted and ends with its session.
 func TestPathologicalPatterns(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *site) {
-		for i := range 300 {
+		for i := range 60 {
 			s.write(fmt.Sprintf("d/%s%03d", strings.Repeat("a", 240), i), "")
 		}
 		c := s.login()
@@ -343,7 +343,7 @@ func TestSlowReadersAndWriters(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *site) {
 		s.write("big", strings.Repeat("x", 1<<20))
 		var slow []*client
-		for i := range 60 {
+		for i := range 30 {
 			c := s.login()
 			c.epsv() // nobody reads or writes on it
 			c.want([]string{"RETR big", fmt.Sprintf("STOR up%d", i), "LIST"}[i%3], 150)
@@ -353,7 +353,7 @@ func TestSlowReadersAndWriters(t *testing.T) {
 		}
 		began := time.Now()
 		other := s.login()
-		for i := range 20 {
+		for i := range 5 {
 			other.put(fmt.Sprintf("STOR own%d", i), "x")
 			if got := other.get("RETR big"); len(got) != 1<<20 {
 				t.Fatalf("got %d bytes", len(got))
@@ -401,20 +401,20 @@ func endlessLines(t *testing.T, story func(t *testing.T, s *site, c *client, res
 	}
 }
 
-// TestEndlessLineCostsNoMemory sends a line of 64 MiB before it ends.
+// TestEndlessLineCostsNoMemory sends a line of 16 MiB before it ends.
 func TestEndlessLineCostsNoMemory(t *testing.T) {
 	testkit.NoLeaks(t)
 	line := bytes.Repeat([]byte("x"), 1<<20)
 	endlessLines(t, func(t *testing.T, _ *site, c *client, rest func(), _ time.Duration) {
 		cost := allocated(func() {
-			for range 64 {
+			for range 16 {
 				if _, err := c.conn.Write(line); err != nil {
 					t.Fatal(err)
 				}
 			}
 		})
 		if cost > 1<<20 {
-			t.Errorf("64 MiB of a line allocated %d KiB", cost>>10)
+			t.Errorf("16 MiB of a line allocated %d KiB", cost>>10)
 		}
 		rest()
 		c.send("\r\n")
