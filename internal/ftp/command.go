@@ -72,7 +72,7 @@ func (c Command) String() string {
 		verb = strconv.Quote(clip(verb, maxVerb))
 	}
 	switch {
-	case c.secret():
+	case c.Secret():
 		return verb + " ***"
 	case c.Arg == "":
 		return verb
@@ -84,8 +84,8 @@ func (c Command) String() string {
 // LogValue masks as [Command.String] does, so that a command can be logged as it is.
 func (c Command) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// secret reports whether the argument must not be shown.
-func (c Command) secret() bool {
+// Secret reports whether the argument must not be shown.
+func (c Command) Secret() bool {
 	switch strings.ToUpper(strings.TrimSpace(c.Verb)) {
 	case "PASS", "XPASS", "ACCT", "ADAT", "MIC", "CONF", "ENC":
 		return true

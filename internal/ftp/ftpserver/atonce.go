@@ -62,6 +62,7 @@ func (s *session) atOnce(t *transfer, source dataSource) dataSource {
 func (s *session) sendAtOnce(t *transfer, conn net.Conn, sender senderNow) bool {
 	began := time.Now()
 	s.seen.begin(t)
+	s.dataOpened(t, conn)
 	n, err := sender.sendNow(t.small, t.size)
 	t.moved.Add(n)
 	if err != nil || n < t.size {
@@ -71,9 +72,13 @@ func (s *session) sendAtOnce(t *transfer, conn net.Conn, sender senderNow) bool 
 		err = t.end(nil)
 	}
 	s.report(t, time.Since(began), err)
+	r := s.verdict(t, true, err)
+	s.dataClosed(t, err)
+	s.transferOver(t, r.Code, err)
+	s.handedOn = true
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	s.sendLocked(ftp.NewReply(ftp.CodeDataOpen, t.openingText()), s.verdict(t, true, err))
+	s.sendLocked(ftp.NewReply(ftp.CodeDataOpen, t.openingText()), r)
 	return true
 }
 
@@ -81,6 +86,7 @@ func (s *session) sendAtOnce(t *transfer, conn net.Conn, sender senderNow) bool 
 func (s *session) receiveAtOnce(t *transfer, conn net.Conn, receiver fileReceiver) bool {
 	began := time.Now()
 	s.seen.begin(t)
+	s.dataOpened(t, conn)
 	s.reply(ftp.CodeDataOpen, t.openingText())
 	t.announced = true
 	err := conn.SetReadDeadline(began.Add(atOnceWait))
@@ -102,7 +108,11 @@ func (s *session) receiveAtOnce(t *transfer, conn net.Conn, receiver fileReceive
 	}
 	err = t.end(err)
 	s.report(t, time.Since(began), err)
-	s.send(s.verdict(t, true, err))
+	r := s.verdict(t, true, err)
+	s.dataClosed(t, err)
+	s.transferOver(t, r.Code, err)
+	s.handedOn = true
+	s.send(r)
 	return true
 }
 

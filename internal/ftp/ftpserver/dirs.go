@@ -19,6 +19,7 @@ func (s *session) path(arg string) (string, bool) {
 		s.fail(err)
 		return "", false
 	}
+	s.touched = name
 	return name, true
 }
 

@@ -55,6 +55,11 @@ type session struct {
 	data       dataSource
 	tls        *protection // nil while the control connection is plain
 	quit       bool
+	touched    string   // the path that the command is about
+	answered   ftp.Code // to the command, not counting what its transfer says
+	handedOn   bool     // to the command's transfer, which has the last word
+	issued     ftp.Command
+	issuedAt   time.Time
 
 	// turn is held while a reply is written together with the change of state
 	// that it announces: a client that has read 226 finds no transfer running.
@@ -129,7 +134,13 @@ func (s *session) step() error {
 	var syntax *ftp.SyntaxError
 	switch {
 	case err == nil:
+		account := ""
+		if s.policy.OnEvent != nil {
+			account = s.seen.account()
+		}
+		s.touched, s.answered, s.handedOn, s.issued, s.issuedAt = "", 0, false, c, time.Now()
 		s.do(c)
+		s.commandOver(c, s.issuedAt, account)
 	case errors.As(err, &syntax):
 		s.waitTransfer()
 		s.replyf(ftp.CodeUnknownCommand, "Not a command: want "+syntax.Want)
@@ -266,6 +277,7 @@ func (s *session) replyf(code ftp.Code, text string) { s.reply(code, sentence(te
 func (s *session) send(r ftp.Reply) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
+	s.answered = r.Code
 	s.sendLocked(r)
 }
 

@@ -19,7 +19,9 @@ type Session struct {
 	Started  time.Time
 	Command  string // the last one, its secrets masked
 	At       time.Time
+	Previous string   // the one before, likewise
 	Reply    ftp.Code // the last one
+	Failure  ftp.Code // the last one of 400 or more, or 0
 	Path     string   // of the transfer that runs, or empty
 	Sent     int64    // bytes of data connections, listings included
 	Received int64
@@ -29,9 +31,11 @@ type Session struct {
 type seen struct {
 	mu       sync.Mutex // guards the following
 	name     string
+	previous ftp.Command
 	last     ftp.Command
 	lastAt   time.Time
 	code     ftp.Code
+	failure  ftp.Code
 	transfer *transfer
 	sent     int64
 	received int64
@@ -44,13 +48,16 @@ func (v *seen) command(c ftp.Command, loggedIn bool) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.last, v.lastAt = c, time.Now()
+	v.previous, v.last, v.lastAt = v.last, c, time.Now()
 }
 
 func (v *seen) reply(code ftp.Code) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.code = code
+	if code >= 400 {
+		v.failure = code
+	}
 }
 
 func (v *seen) login(name string) {
@@ -100,10 +107,13 @@ func (s *session) snapshot() Session {
 	defer v.mu.Unlock()
 	info := Session{
 		ID: s.id, Account: v.name, Peer: s.peer, Started: s.started,
-		At: v.lastAt, Reply: v.code, Sent: v.sent, Received: v.received,
+		At: v.lastAt, Reply: v.code, Failure: v.failure, Sent: v.sent, Received: v.received,
 	}
 	if v.last.Verb != "" {
 		info.Command = v.last.String()
+	}
+	if v.previous.Verb != "" {
+		info.Previous = v.previous.String()
 	}
 	if t := v.transfer; t != nil {
 		info.Path = t.path

@@ -29,6 +29,10 @@ type Settings struct {
 	// OnTransfer, if set, is told of every file transfer when it is over, before
 	// the client is. It is called by the session and holds it up.
 	OnTransfer func(Transfer)
+	// OnEvent, if set, is told of every command and data connection when it is
+	// over, for logs. It is called by the session and by its transfer, also at
+	// once, and holds them up. Nil: nothing is gathered.
+	OnEvent func(Event)
 }
 
 // policy is settings that sessions share: checked, their defaults filled in.

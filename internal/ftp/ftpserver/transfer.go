@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"sync/atomic"
@@ -46,6 +47,11 @@ type transfer struct {
 
 	protection *protection // nil: a plain data connection
 
+	command ftp.Command // that began it
+	began   time.Time
+	text    bool           // in ASCII
+	peer    netip.AddrPort // of the data connection, once it was told of
+
 	stall  time.Duration
 	moved  atomic.Int64    // bytes
 	ctx    context.Context // ends with the transfer, its cause says why
@@ -56,6 +62,7 @@ type transfer struct {
 // startTransfer runs t with the data connection that was asked for.
 func (s *session) startTransfer(t *transfer) {
 	s.restart = 0
+	t.command, t.began, t.text = s.issued, s.issuedAt, s.ascii
 	source := s.takeData()
 	if source == nil {
 		if t.end != nil {
@@ -85,6 +92,7 @@ func (s *session) startTransfer(t *transfer) {
 		cancel(fault.As(err, "beginning a transfer"))
 	}
 	s.seen.begin(t)
+	s.handedOn = true
 	go s.runTransfer(ctx, t, source) // end and waitTransfer wait for t.done
 }
 
@@ -113,6 +121,7 @@ func (s *session) runTransfer(ctx context.Context, t *transfer, source dataSourc
 	}
 	s.report(t, time.Since(began), err)
 	r := s.verdict(t, opened, err)
+	s.transferOver(t, r.Code, err)
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	s.transfer = nil
@@ -129,9 +138,11 @@ func (s *session) move(ctx context.Context, t *transfer, source dataSource) (ope
 	if err != nil {
 		return false, err
 	}
+	s.dataOpened(t, raw)
+	defer func() { s.dataClosed(t, err) }()
 	stop := context.AfterFunc(ctx, func() { _ = netx.Reset(raw) }) // wakes work; the context has the cause
 	if !t.announced {
-		s.reply(ftp.CodeDataOpen, t.openingText()) // some clients begin TLS only when they have read it
+		s.opening(t) // some clients begin TLS only when they have read it
 	}
 	conn, err := s.carry(ctx, t, raw)
 	if !stop() && err == nil {
@@ -145,6 +156,13 @@ func (s *session) move(ctx context.Context, t *transfer, source dataSource) (ope
 		err = nil // everything has come; whether our close_notify arrives is the client's matter
 	}
 	return true, err
+}
+
+// opening says 150. It is the transfer's word, not an answer of the session's own.
+func (s *session) opening(t *transfer) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.sendLocked(ftp.NewReply(ftp.CodeDataOpen, t.openingText()))
 }
 
 func (t *transfer) openingText() string {
