@@ -22,6 +22,7 @@ func (c *Config) defaults() {
 		s.bounds()
 		s.Uploads.defaults()
 		s.Listing.defaults()
+		s.Log.defaults()
 		if t := s.TLS; t != nil {
 			orElse(&t.Control, ControlRequire)
 			orElse(&t.Data, DataRequire)

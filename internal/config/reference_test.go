@@ -50,7 +50,7 @@ func whole() Config {
 		Accounts: []Account{{}},
 		Sites: []Site{{
 			Listen: Address{"127.0.0.1", 2121}, Bindings: []Binding{{}}, TLS: &SiteTLS{Clients: &SiteClients{}},
-			Passive: Passive{External: External{{}}}, Homes: &Homes{}, Authorization: []Rule{{}},
+			Passive: Passive{External: External{{}}}, Homes: &Homes{}, Log: &SiteLog{}, Authorization: []Rule{{}},
 		}},
 		Gateway:   &Gateway{SOCKS: &SOCKS{}},
 		Connector: &Connector{Mappings: []Mapping{{}}},

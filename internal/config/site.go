@@ -30,6 +30,7 @@ type Site struct {
 	Limits        SiteLimits   `yaml:"limits" help:"how many sessions at once"`
 	Timeouts      SiteTimeouts `yaml:"timeouts" help:"how long clients are waited for"`
 	Attempts      Attempts     `yaml:"attempts" help:"what becomes of who guesses passwords"`
+	Log           *SiteLog     `yaml:"log" help:"a log of what clients do; without it only the program's own"`
 }
 
 // SiteTLS says how a site speaks TLS.
@@ -165,6 +166,7 @@ func (c *checker) sites() {
 		c.authorization(at, s)
 		c.homes(at+".homes", s)
 		c.uploads(at+".uploads", s.Uploads)
+		c.siteLog(i, s)
 		if len(s.Banner) > 400 {
 			c.fault(at+".banner", "write up to 400 bytes", "is longer than a reply can be")
 		}

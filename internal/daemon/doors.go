@@ -86,7 +86,7 @@ func (w *world) startSites(ctx context.Context) error {
 			return err
 		}
 		w.sites = append(w.sites, s)
-		w.closers = append(w.closers, s.tree.Close)
+		w.closers = append(w.closers, s.tree.Close, s.record.Close)
 	}
 	doors, addrs := doorsOf(w.sites)
 	for i, d := range doors {

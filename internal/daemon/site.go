@@ -12,6 +12,7 @@ import (
 	"sallyport.dev/internal/config"
 	"sallyport.dev/internal/fault"
 	"sallyport.dev/internal/filetree"
+	"sallyport.dev/internal/ftp/ftplog"
 	"sallyport.dev/internal/ftp/ftpserver"
 )
 
@@ -22,7 +23,8 @@ type site struct {
 	tree     *filetree.Tree
 	access   *access.Site
 	log      *slog.Logger
-	external *external // nil: PASV names the site's own address
+	external *external   // nil: PASV names the site's own address
+	record   *ftplog.Log // nil: nothing is written down
 }
 
 // newSite prepares a site. It opens its folder and nothing else.
@@ -49,6 +51,12 @@ func newSite(w *world, cfg config.Site) (*site, error) {
 	}, Network: w.opts.Network, Logger: s.log, Guard: &w.guard, IDs: &w.sessionIDs}
 	s.bound(&s.server.Settings)
 	tryOwner(tree, s.log)
+	if s.record, err = openRecord(cfg, s.log); err != nil {
+		return nil, errors.Join(fault.As(err, "site %q", cfg.Name), tree.Close())
+	}
+	if s.record != nil {
+		s.server.OnEvent = s.record.Event
+	}
 	return s, nil
 }
 
