@@ -99,6 +99,22 @@ func TestShownAndEffectiveSayTheSame(t *testing.T) {
 		"cluster": "journal: {urls: ['tls://n1:4222'], replicas: 3}\nsites: [{name: a, path: ./a, anonymous: true, tls: {certificate: auto}}]\n",
 		"floor":   "journal: {min_free: 512}\nsites: [{name: a, path: ./a, anonymous: true, tls: {certificate: auto}}]\n",
 		"uploads": "sites: [{name: a, path: ./a, anonymous: true, uploads: {parts: keep, rename_over: fail, mode: 0640, directory_mode: '750', owner: ftp, group: '1000'}, listing: {style: dos, hidden: hide}}]\n",
+		"bounds": `
+sites:
+  - name: a
+    path: ./a
+    anonymous: true
+    tls: {certificate: auto}
+    bindings: [{listen: ":21", host: a.example.com}, {listen: "[::1]:990", implicit: true}]
+    passive: {ports: 5000-5010, external_ip: [{clients: [10.0.0.0/8, "2001:db8::/32"], address: own}, {address: ftp.example.com}], resolve_every: 90s}
+    active: {source_port: 20, mode: off}
+    limits: {sessions: 7, per_address: 6, per_user: 5, passwords: 4}
+    timeouts: {login: 11s, idle: 12s, stall: 13s, connect: 10s}
+    messages: {banner: [a, " b"], greeting: "yes", folder_file: .f}
+    attempts: {mode: off, trusted: [192.0.2.1]}
+  - {name: b, path: ./b, anonymous: true, passive: {external_ip: 203.0.113.7}}
+  - {name: c, path: ./c, anonymous: true, listen: ":2122", passive: {external_ip: own}}
+`,
 		"flow": `
 flows:
   - name: f

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"sallyport.dev/internal/ftp/ftpserver"
+	"sallyport.dev/internal/netx"
 )
 
 // freePort is a port of this machine that nothing has.
@@ -60,7 +61,9 @@ func TestSourcePort(t *testing.T) {
 			if os.Geteuid() == 0 {
 				port = 20
 			}
-			s := newSiteAt(t, host, func(srv *ftpserver.Server) { srv.Active.SourcePort = port })
+			s := newSiteAt(t, host, func(srv *ftpserver.Server) {
+				srv.Active.SourcePort, srv.Network = port, netx.System{} // as the program has it
+			})
 			s.write("f", "x")
 			s.write("long", strings.Repeat("x", 8<<20))
 			a, b := s.login(), s.login()
