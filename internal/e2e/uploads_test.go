@@ -191,3 +191,54 @@ func TestHashesOfOthers(t *testing.T) {
 		}
 	}
 }
+
+// TestDropBox: a partner's curl and lftp put files where they may read nothing, and
+// replace nothing there.
+func TestDropBox(t *testing.T) {
+	curl, env := testkit.Tool(t, "curl")
+	lftp, lftpEnv := testkit.Tool(t, "lftp")
+	root, dir := t.TempDir(), t.TempDir()
+	for _, folder := range []string{"in", "out"} {
+		if err := os.Mkdir(filepath.Join(root, folder), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustWrite(t, filepath.Join(root, "in", "theirs"), "of another partner")
+	mustWrite(t, filepath.Join(root, "out", "order"), "order")
+	mustWrite(t, filepath.Join(root, "own"), "nobody's business")
+	addr := document(t, root, "", `    uploads: {existing: fail, rename_over: fail}
+    authorization:
+      - {allow: [erp], path: /in, permissions: [write]}
+      - {allow: [erp], path: /out, permissions: [read]}
+`).listens()
+	base := "ftp://erp:s3cret@" + addr
+	local := mustWrite(t, filepath.Join(dir, "mine"), "mine")
+	mustTool(t, env, curl, "-sS", "-T", local, base+"/in/by-curl")
+	mustTool(t, lftpEnv, lftp, "--norc", "-c", fmt.Sprintf("set net:max-retries 1; set cmd:fail-exit yes; open -u erp,s3cret ftp://%s; cd in; put %s -o by-lftp", addr, local))
+	if got := mustTool(t, env, curl, "-sS", base+"/out/order"); got != "order" {
+		t.Errorf("what may be read: got %q", got)
+	}
+	if got := mustTool(t, env, curl, "-sS", "-l", base+"/"); got != "in\nout\n" && got != "out\nin\n" && got != "in\r\nout\r\n" && got != "out\r\nin\r\n" {
+		t.Errorf("the top: got %q, want in and out", got)
+	}
+	for _, args := range [][]string{
+		{base + "/in/theirs"}, {base + "/in/by-curl"}, {base + "/own"}, {"-T", local, base + "/out/order"}, {"-T", local, base + "/new"},
+		{"-T", local, base + "/in/theirs"}, {"-T", local, "-a", base + "/in/theirs"}, {"-Q", "RNFR in/theirs", "-Q", "RNTO out/theirs", base + "/out/order"},
+		{"-Q", "RNFR in/by-curl", "-Q", "RNTO in/theirs", base + "/out/order"}, {"-Q", "RNFR in", "-Q", "RNTO out/in", base + "/out/order"},
+	} {
+		r := command(t, "", "", "env", append(append(append([]string{}, env...), curl, "-sS"), args...)...)
+		if r.code == 0 {
+			t.Errorf("%q: let through, %q", args, r.stdout)
+		}
+	}
+	if got := mustTool(t, env, curl, "-sS", "-l", base+"/in/"); got != "" {
+		t.Errorf("the drop box shows %q", got)
+	}
+	for name, want := range map[string]string{
+		"in/theirs": "of another partner", "in/by-curl": "mine", "in/by-lftp": "mine", "out/order": "order", "own": "nobody's business",
+	} {
+		if b, err := os.ReadFile(filepath.Join(root, name)); err != nil || string(b) != want {
+			t.Errorf("%s: got %q, %v, want %q", name, b, err, want)
+		}
+	}
+}
