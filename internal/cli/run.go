@@ -32,7 +32,11 @@ start: it never gives less protection than the document asks for.`,
 				return fault.Wrap(fault.Unsupported, unserved, "this version cannot serve what %s asks for", file).
 					WithHint("take the keys out if you can do without them")
 			}
-			return daemon.Run(cmd.Context(), &doc.Config, say.daemonOptions(verbose))
+			options := say.daemonOptions(verbose)
+			if options.Inherited, err = daemon.Inherited(); err != nil {
+				return err
+			}
+			return daemon.Run(cmd.Context(), &doc.Config, options)
 		},
 	}
 	documentFlag(cmd, &file)

@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -45,6 +46,10 @@ type Options struct {
 	Started func(*Running)
 	// Network is where parts listen and dial. Nil is the operating system's.
 	Network netx.Network
+	// Inherited are sockets to listen on that are open already (see [Inherited]). Each
+	// is for the part whose address it has; Run closes them all in the end, and a
+	// socket that no part wants is an error.
+	Inherited []net.Listener
 	// Grace is how long transfers in progress may go on after a stop. Zero is 20 s.
 	Grace time.Duration
 	// Version is this program's, for the other end's eye.
@@ -76,7 +81,8 @@ type world struct {
 	sessionIDs atomic.Uint64
 	socks      *socks5.Server // nil without one
 
-	closers []func() error // what the parts stand on, closed after them
+	inherited inheritance
+	closers   []func() error // what the parts stand on, closed after them
 
 	mu    sync.Mutex // guards the following
 	parts []api.Part
@@ -94,7 +100,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	if o.Grace == 0 {
 		o.Grace = 20 * time.Second
 	}
-	w := &world{cfg: cfg, opts: o, log: o.Logger, group: newGroup(o.Logger), started: time.Now()}
+	w := &world{cfg: cfg, opts: o, log: o.Logger, group: newGroup(o.Logger), started: time.Now(), inherited: inheritance{slices.Clone(o.Inherited)}}
 	err := w.start(ctx)
 	if err == nil {
 		if o.Started != nil {
@@ -103,6 +109,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 		err = w.group.wait(ctx)
 	}
 	w.group.stop(o.Grace)
+	_ = w.inherited.close() // of a start that failed half way, which has its error
 	for i := len(w.closers) - 1; i >= 0; i-- {
 		err = errors.Join(err, w.closers[i]())
 	}
@@ -134,7 +141,7 @@ func (w *world) start(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return w.inherited.close()
 }
 
 func (w *world) nothingToDo() error {
@@ -175,6 +182,9 @@ func newAccounts(cfg []config.Account) (*account.Store, error) {
 
 // listen binds addr for a part and tells where.
 func (w *world) listen(ctx context.Context, part, addr string) (net.Listener, error) {
+	if l := w.inherited.take(addr); l != nil {
+		return l, nil
+	}
 	l, err := w.opts.Network.Listen(ctx, "tcp", addr)
 	if err != nil {
 		e := fault.As(err, "listen for %s", part)
