@@ -64,15 +64,21 @@ func (c *Conn) setUp(ctx context.Context) error {
 	return c.utf8(ctx)
 }
 
-// greeting reads the 220, after as many 120 as the time allows.
+// mostDelays is how often a server may ask for patience (120) before its greeting.
+const mostDelays = 20
+
+// greeting reads the 220, after some 120.
 func (c *Conn) greeting(ctx context.Context) error {
 	cmd := ftp.Command{Verb: "GREETING"} // what errors call it; it is never sent
-	for {
+	for delays := 0; ; {
 		r, err := c.receive(ctx, cmd, c.cfg.Timeouts.Reply)
 		if err != nil {
 			return err
 		}
 		if r.Code == ftp.CodeReadyIn {
+			if delays++; delays > mostDelays {
+				return c.fail(fault.New(fault.Busy, "the server asked for patience %d times: %d %.100q", delays, r.Code, r.Text()))
+			}
 			continue
 		}
 		c.greets = r.Text()

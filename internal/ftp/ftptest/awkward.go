@@ -80,6 +80,8 @@ type Quirks struct {
 	Busy, Deaf bool
 	// NoWait refuses a transfer whose data connection is not there yet.
 	NoWait bool
+	// Opening is sent raw in place of the 150 of a transfer, which goes on all the same.
+	Opening string
 	// EarlyFinal sends the 226 before the data instead of after it.
 	EarlyFinal bool
 	// System is the answer to SYST. Empty refuses it.

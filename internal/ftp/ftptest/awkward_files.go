@@ -187,7 +187,7 @@ func (s *session) greetData(raw net.Conn) (_, data net.Conn, err error) {
 	if !s.a.register(raw) {
 		return nil, nil, net.ErrClosed
 	}
-	if err := s.chatter(ftp.CodeDataOpen, "here it comes"); err != nil {
+	if err := s.opening(); err != nil {
 		s.a.forget(raw)
 		return nil, nil, err
 	}
@@ -201,6 +201,14 @@ func (s *session) greetData(raw net.Conn) (_, data net.Conn, err error) {
 		data = secured
 	}
 	return raw, data, nil
+}
+
+// opening says that a transfer begins.
+func (s *session) opening() error {
+	if raw := s.a.Quirks.Opening; raw != "" {
+		return s.sendRaw(raw)
+	}
+	return s.chatter(ftp.CodeDataOpen, "here it comes")
 }
 
 // send serves a download or listing.
