@@ -22,7 +22,9 @@ type Handler struct {
 	// Dial opens a connection for the owner of the socket.
 	Dial func(ctx context.Context, req DialRequest) (net.Conn, error)
 	// Flow answers about flows; nil where none run.
-	Flow   *FlowHandler
+	Flow *FlowHandler
+	// Site answers about sites; nil where none run.
+	Site   *SiteHandler
 	Logger *slog.Logger // nil: discard
 }
 
@@ -50,6 +52,7 @@ func (h *Handler) Routes() http.Handler {
 	})
 	mux.HandleFunc("POST /v1/dial", h.dial)
 	h.flowRoutes(mux)
+	h.siteRoutes(mux)
 	return mux
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 func newSite(say *speaker) *cobra.Command {
-	return noun("site", "Serve a folder by FTP", newSiteServe(say))
+	return noun("site", "Serve a folder by FTP", newSiteServe(say), newSiteSessions(say), newSiteDisconnect())
 }
 
 type siteOptions struct {

@@ -22,7 +22,7 @@ func (w *world) startControl(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h := &api.Handler{Status: w.status, Sessions: w.sessions, Logger: w.log.With("part", "control")}
+	h := &api.Handler{Status: w.status, Sessions: w.sessions, Site: w.siteHandler(), Logger: w.log.With("part", "control")}
 	if w.gateway != nil {
 		h.Connectors, h.Streams, h.Dial = w.connectors, w.streams, w.dialOwner
 	}

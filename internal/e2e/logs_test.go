@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"sallyport.dev/internal/ftp/ftpclient"
+	"sallyport.dev/internal/secret"
 	"sallyport.dev/internal/testkit"
 )
 
@@ -88,5 +91,55 @@ func TestXferlogLikeVsftpd(t *testing.T) {
 		if w != g {
 			t.Errorf("row %d: vsftpd wrote\n%q, we\n%q", i, w, g)
 		}
+	}
+}
+
+// TestDisconnect lists a session in the middle of an upload, ends it from the
+// command line, and finds that the client sees a cut and that no file appears.
+func TestDisconnect(t *testing.T) {
+	_, addr, root, dir := operated(t, "    log: {file: $DIR/log, events: [commands, transfers, infrastructure]}\n")
+	c, err := ftpclient.Dial(t.Context(), ftpclient.Config{Addr: addr, User: "erp", Password: secret.New("s3cret")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	up, err := c.Stor(t.Context(), "/f", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := up.Write([]byte("half")); err != nil {
+		t.Fatal(err)
+	}
+	state := filepath.Join(dir, "state")
+	var all []struct {
+		ID                          uint64
+		Site, User, Client, Command string
+		Path                        string
+		Since                       time.Time
+		CommandSince                time.Time `json:"command_since"`
+		Previous                    string    `json:"previous_command"`
+	}
+	out := mustRun(t, "", "", "site", "sessions", "--json", "--state", state).stdout
+	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all) != 1 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	s := all[0]
+	if s.Site != "s" || s.User != "erp" || s.Path != "/f" || !strings.HasPrefix(s.Command, "STOR ") || s.Previous == "" || s.CommandSince.IsZero() {
+		t.Errorf("got %s", out)
+	}
+	mustRun(t, "", "", "site", "disconnect", fmt.Sprint(s.ID), "--state", state)
+	if err := up.Commit(); err == nil {
+		t.Error("the upload was ended by a disconnect: got no error")
+	}
+	row := strings.Fields(rows(t, filepath.Join(dir, "log"), " STOR ", 1)[0])
+	if row[8] != "426" || row[3] != "erp" || row[12] != "/f" {
+		t.Errorf("logged: %q", row)
+	}
+	rows(t, filepath.Join(dir, "log"), " DataChannelOpened ", 1)
+	if b, err := os.ReadFile(filepath.Join(dir, "log")); err != nil || strings.Contains(string(b), "s3cret") {
+		t.Errorf("the password is in the log, or %v", err)
+	}
+	if got, err := os.ReadDir(root); err != nil || len(got) != 0 {
+		t.Errorf("left in the folder: %v, %v", got, err)
 	}
 }
