@@ -16,3 +16,11 @@ func (g *Guard) Fail(user string, addr netip.Addr, a Attempts) {
 
 // Size is how many bytes g remembers with.
 func (g *Guard) Size() int { return len(g.slots) * int(unsafe.Sizeof(guardSlot{})) }
+
+// The small grammars of single commands, for their fuzz test.
+var (
+	HostName       = hostName
+	WithoutOptions = withoutOptions
+	Octal          = octal
+	Shorten        = shorten
+)

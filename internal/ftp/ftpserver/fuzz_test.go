@@ -1,6 +1,7 @@
 package ftpserver_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"sallyport.dev/internal/filetree"
 	"sallyport.dev/internal/ftp"
@@ -24,9 +26,23 @@ import (
 // the data connections that come of it what the first byte says. Whatever
 // happens: each reply can be read, the session ends, no part is left behind, and
 // outside of the folder nothing was read, made or changed.
-func FuzzSession(f *testing.F) {
+func FuzzSession(f *testing.F) { fuzzSession(f, nil, nil) }
+
+// FuzzSessionTLS is FuzzSession with control and data connections protected.
+func FuzzSessionTLS(f *testing.F) {
+	change, conf := secured(f, ftpserver.TLS{})
+	made := time.Now() // the bubbles' clocks stand before the certificate was made
+	conf.Time = func() time.Time { return made }
+	fuzzSession(f, change, conf)
+}
+
+func fuzzSession(f *testing.F, change func(*ftpserver.Server), conf *tls.Config) {
+	args := []string{"", " f", " ../outside/f", " out/f", " /", " a b"}
+	if conf != nil {
+		args = args[3:4] // handshakes take their time
+	}
 	for i, cmd := range ftpserver.Commands() {
-		for _, arg := range []string{"", " f", " ../outside/f", " out/f", " /", " a b"} {
+		for _, arg := range args {
 			f.Add(byte(i), "EPSV\n"+cmd.Verb+arg+"\nNOOP\n"+cmd.Verb+arg)
 		}
 	}
@@ -39,6 +55,8 @@ func FuzzSession(f *testing.F) {
 		"USER anna\nPASS wrong\nUSER anna\nPASS secret\nEPSV ALL\nPASV\nEPSV\nEPSV\nLIST",
 		"PORT 127,0,0,1,200,200\nRETR f\nEPRT |1|127.0.0.1|50000|\nLIST\nOPTS MLST type;\nEPSV\nMLSD\nMLST out",
 		"MFMT 20240101000000 out/f\nMDTM out/f\nSIZE out/f\nSTAT out\nCWD out\nPWD\nEPSV\nLIST",
+		"CCC\nPBSZ 0\nPROT C\nEPSV\nLIST\nPROT P\nEPSV\nRETR f\nREIN\nAUTH TLS\nUSER anna\nPASS secret\nEPSV\nNLST",
+		"EPSV\nNLST *[a-z]*\nEPSV\nNLST [\nEPSV\nSTOU ../outside/u\nSITE CHMOD 777 out/f\nSITE UTIME 20240101000000 out/f\nALLO 1 R 2\nAVBL out",
 	} {
 		f.Add(byte(i), story)
 	}
@@ -46,11 +64,11 @@ func FuzzSession(f *testing.F) {
 		if len(story) > 4096 {
 			t.Skip("long enough is long enough")
 		}
-		synctest.Test(t, func(t *testing.T) { runStory(t, mood, story) })
+		synctest.Test(t, func(t *testing.T) { runStory(t, mood, story, change, conf) })
 	})
 }
 
-func runStory(t *testing.T, mood byte, story string) {
+func runStory(t *testing.T, mood byte, story string, change func(*ftpserver.Server), conf *tls.Config) {
 	top := t.TempDir()
 	home := filepath.Join(top, "home")
 	testkit.MakeFS(t, top, []string{"home/f=fine", "home/sub/", "home/out => ../outside", "outside/f=secret"})
@@ -60,13 +78,20 @@ func runStory(t *testing.T, mood byte, story string) {
 	}
 	n := &memnet.Network{}
 	srv.Network = n
+	if change != nil {
+		change(srv)
+	}
 	l, err := n.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &site{t: t, srv: srv, dir: home, net: n}
 	s.serve(l)
-	c := s.login()
+	login := s.login
+	if conf != nil {
+		login = func() *client { return s.loginTLS(conf) }
+	}
+	c := login()
 
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -93,6 +118,9 @@ func runStory(t *testing.T, mood byte, story string) {
 		}
 		if port != 0 {
 			data := c.dialData(port)
+			if c.tls != nil {
+				data = tls.Client(data, c.tls)
+			}
 			today := mood
 			wg.Go(func() { treat(t, data, today) })
 			mood = mood*5 + 3
@@ -141,4 +169,33 @@ func treat(t *testing.T, data net.Conn, mood byte) {
 		t.Errorf("read what is outside: %q", b)
 	}
 	_ = data.Close()
+}
+
+// FuzzArguments holds the small grammars of single commands to what they promise.
+func FuzzArguments(f *testing.F) {
+	for _, arg := range []string{"", "ftp.example.com", "[::1]", "[::1%lo]", "a:21", "-la dir", "- x", "-l", "0777", "777", "1000", "20240101000000", "20240101000000.123", "type;size;", "2", "ALL", "\xff", strings.Repeat("x", 3000)} {
+		f.Add(arg)
+	}
+	f.Fuzz(func(t *testing.T, arg string) {
+		if host, ok := ftpserver.HostName(arg); ok && (host == "" || len(host) > 253 || strings.ToLower(host) != host || strings.ContainsAny(host, " /@[]\x00\r\n")) {
+			t.Errorf("host %q of %q", host, arg)
+		}
+		if rest := ftpserver.WithoutOptions(arg); !strings.HasSuffix(arg, rest) {
+			t.Errorf("%q without options is %q", arg, rest)
+		}
+		if mode, ok := ftpserver.Octal(arg); ok && mode > 0o777 {
+			t.Errorf("%q is mode %o", arg, mode)
+		}
+		if got := ftpserver.Shorten(arg); len(got) > 1000 || len(arg) <= 1000 && got != arg {
+			t.Errorf("%.40q shortened has %d bytes", arg, len(got))
+		}
+		if at, err := ftp.ParseTime(arg); err == nil {
+			if again, err := ftp.ParseTime(ftp.FormatTime(at)); err != nil || again.Unix() != at.Unix() {
+				t.Errorf("%q is %s and then %s, %v", arg, at, again, err)
+			}
+		}
+		if facts := ftp.ParseFacts(arg); ftp.ParseFacts(facts.String()) != facts {
+			t.Errorf("facts of %q: %s", arg, facts)
+		}
+	})
 }

@@ -42,6 +42,7 @@ func serveFolder(dir string) error {
 	if err != nil {
 		return err
 	}
+	tree.Sync = os.Getenv(syncEnv) != ""
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -75,7 +76,7 @@ func traced(t *testing.T, calls string, work func(s *site)) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"-f", "-o", trace, "-s", "0"}
+	args := []string{"-f", "-o", trace, "-s", "4"}
 	if calls != "" {
 		args = append(args, "-e", "trace="+calls)
 	}
