@@ -117,6 +117,9 @@ func FuzzParse(f *testing.F) {
 	f.Add(good)
 	f.Add("$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA")
 	f.Add("$2b$12$abcdefghijklmnopqrstuv")
+	f.Add(goodBcrypt)
+	f.Add(goodSHA512)
+	f.Add(strings.Replace(goodSHA512, "$6$", "$6$rounds=12345$", 1))
 	f.Add("$argon2id$v=19$m=8,t=1,p=1$AAAA\nAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA")
 	f.Fuzz(func(t *testing.T, s string) {
 		h, err := phc.Parse(s)
@@ -129,7 +132,14 @@ func FuzzParse(f *testing.F) {
 		if got := h.String(); got != s {
 			t.Fatalf("got %q, want %q", got, s)
 		}
-		if h.Memory > phc.MaxMemory || h.Time > phc.MaxTime || h.Lanes == 0 || h.Memory < 8*uint32(h.Lanes) {
+		bad := h.Cost < phc.MinBcrypt || h.Cost > phc.MaxBcrypt
+		switch h.Kind {
+		case phc.Argon2id:
+			bad = h.Memory > phc.MaxMemory || h.Time > phc.MaxTime || h.Lanes == 0 || h.Memory < 8*uint32(h.Lanes)
+		case phc.SHA512Crypt:
+			bad = h.Cost < phc.MinRounds || h.Cost > phc.MaxRounds
+		}
+		if bad {
 			t.Fatalf("out of bounds: %+v", h)
 		}
 	})
