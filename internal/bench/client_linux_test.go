@@ -48,7 +48,7 @@ func TestClient(t *testing.T) {
 	for _, group := range []struct {
 		name    string
 		measure func()
-	}{{"small", b.small}, {"far", b.far}, {"wide", b.wide}, {"bulk", b.bulk}, {"segments", b.segments}} {
+	}{{"small", b.small}, {"far", b.far}, {"wide", b.wide}, {"bulk", b.bulk}, {"segments", b.segments}, {"million", b.million}} {
 		if wanted(group.name) {
 			t.Run(group.name, func(t *testing.T) { b.t = t; group.measure() }) // its servers end with it
 			b.t = t

@@ -21,7 +21,7 @@ import (
 type clientJob struct {
 	Addr, User, Password string
 	CA                   string // PEM; empty: plain
-	Do                   string // many, down, up or segments
+	Do                   string // many, down, up, list or segments
 	Name                 string // a file, or with many its beginning
 	Count, Conns         int
 	Active               bool
@@ -90,6 +90,19 @@ func (j *clientJob) run(ctx context.Context, pool *ftpclient.Pool) (int64, error
 		return 0, err
 	}
 	defer pool.Put(c)
+	if j.Do == "list" {
+		entries := int64(0)
+		for _, err := range c.List(ctx, "") {
+			if err != nil {
+				return entries, err
+			}
+			entries++
+		}
+		if entries != int64(j.Count) {
+			return entries, fmt.Errorf("listed %d entries, want %d", entries, j.Count)
+		}
+		return entries, nil
+	}
 	if j.Do == "down" {
 		d, err := c.Retr(ctx, j.Name, 0)
 		if err != nil {
