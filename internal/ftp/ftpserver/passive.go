@@ -64,8 +64,17 @@ type passiveWait struct {
 	pool   *passivePool
 	port   *passivePort
 	client netip.Addr
-	conns  chan net.Conn // of one
+	conns  chan net.Conn // of one; closed when the port was given to another session
+	since  time.Time
+	opened bool // a transfer waits, which bounds it; guarded by the pool's mutex
 }
+
+// staleClaim is how old a claim that no transfer has used yet must be before another
+// session of the same client may have its port, when there is no other.
+const staleClaim = 30 * time.Second
+
+var errClaimLost error = fault.New(fault.Busy, "the passive port that was asked for before went to another session of yours, since it was not used").
+	WithHint("send EPSV or PASV again, right before the transfer")
 
 // lease picks a port on local for a connection from client.
 func (p *passivePool) lease(local, client netip.Addr) (*passiveWait, error) {
@@ -92,10 +101,14 @@ func (p *passivePool) lease(local, client netip.Addr) (*passiveWait, error) {
 		err = p.openLocked(set)
 		port = set.freeLocked(client)
 	}
+	now := time.Now()
+	if port == nil {
+		port = set.staleLocked(client, now)
+	}
 	if port == nil {
 		return nil, p.exhausted(err, client)
 	}
-	w := &passiveWait{pool: p, port: port, client: client, conns: make(chan net.Conn, 1)}
+	w := &passiveWait{pool: p, port: port, client: client, conns: make(chan net.Conn, 1), since: now}
 	port.waiting[client] = w
 	return w, nil
 }
@@ -120,6 +133,22 @@ func (s *portSet) freeLocked(client netip.Addr) *passivePort {
 		}
 	}
 	return nil
+}
+
+// staleLocked takes the oldest claim of client that is stale and returns its port.
+func (s *portSet) staleLocked(client netip.Addr, now time.Time) *passivePort {
+	var oldest *passiveWait
+	for _, port := range s.ports {
+		if w := port.waiting[client]; w != nil && !w.opened && now.Sub(w.since) > staleClaim && (oldest == nil || w.since.Before(oldest.since)) {
+			oldest = w
+		}
+	}
+	if oldest == nil {
+		return nil
+	}
+	delete(oldest.port.waiting, client)
+	close(oldest.conns) // nothing is delivered to it any more
+	return oldest.port
 }
 
 // openLocked opens one more port of set, if there is one.
@@ -208,8 +237,14 @@ func (w *passiveWait) number() uint16 { return w.port.number }
 
 // open waits for the connection.
 func (w *passiveWait) open(ctx context.Context) (net.Conn, error) {
+	w.pool.mu.Lock()
+	w.opened = true
+	w.pool.mu.Unlock()
 	select {
-	case conn := <-w.conns:
+	case conn, ok := <-w.conns:
+		if !ok {
+			return nil, errClaimLost
+		}
 		return conn, nil
 	case <-ctx.Done():
 		return nil, fault.As(context.Cause(ctx), "waiting for a data connection from %s to port %d", w.client, w.port.number)
@@ -247,8 +282,10 @@ func (w *passiveWait) close() {
 	}
 	w.pool.mu.Unlock()
 	select {
-	case conn := <-w.conns:
-		_ = netx.Reset(conn) // as above
+	case conn, ok := <-w.conns:
+		if ok {
+			_ = netx.Reset(conn) // as above
+		}
 	default:
 	}
 }

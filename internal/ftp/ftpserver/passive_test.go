@@ -343,3 +343,36 @@ func TestExternalFor(t *testing.T) {
 		}
 	})
 }
+
+// TestStaleClaim gives a port that was asked for long ago and never used to another
+// session of the same client, when there is no other; not one that is being used.
+func TestStaleClaim(t *testing.T) {
+	bubble(t, func(srv *ftpserver.Server) { srv.Passive = ftpserver.Passive{Low: 5000, High: 5000} }, func(t *testing.T, s *site) {
+		s.write("f", "x")
+		a, b := s.login(), s.login()
+		a.port()
+		later(29 * time.Second)
+		b.want("EPSV", 425)
+		a.send("RETR f\r\n") // waits for its connection for 30 s
+		later(29 * time.Second)
+		b.want("EPSV", 425)
+		a.want("", 425)
+		a.port()
+		later(31 * time.Second)
+		if got := b.get("RETR f"); got != "x" {
+			t.Errorf("got %q", got)
+		}
+		began := time.Now()
+		if got := a.want("RETR f", 425).Text(); !strings.HasPrefix(got, "The passive port that was asked for before went to another session of yours") {
+			t.Errorf("got %q", got)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("told after %s", took)
+		}
+		a.port()
+		later(31 * time.Second)
+		b.port()
+		a.want("ABOR", 225) // gives up what it has not any more
+		a.want("EPSV", 425)
+	})
+}
