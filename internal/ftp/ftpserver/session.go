@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sallyport.dev/internal/fault"
@@ -66,6 +67,9 @@ type session struct {
 	turn     sync.Mutex // guards the following
 	conn     net.Conn   // raw, or TLS over it
 	transfer *transfer
+
+	// reading says that the session waits for a command, and has none in hand.
+	reading atomic.Bool
 
 	pace pace
 	seen seen
@@ -130,8 +134,12 @@ func (s *session) step() error {
 	if err := s.pace.arm(); err != nil {
 		return err
 	}
+	s.reading.Store(true)
 	c, err := s.in.ReadCommand()
 	var syntax *ftp.SyntaxError
+	if err == nil || errors.As(err, &syntax) {
+		s.reading.Store(false)
+	}
 	switch {
 	case err == nil:
 		account := ""

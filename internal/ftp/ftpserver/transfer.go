@@ -145,6 +145,9 @@ func (s *session) move(ctx context.Context, t *transfer, source dataSource) (ope
 		s.opening(t) // some clients begin TLS only when they have read it
 	}
 	conn, err := s.carry(ctx, t, raw)
+	if err == nil && t.upload && t.protection == nil && s.reading.Load() && s.hungUp() {
+		err = errControlLost // as a client does that was killed: its file is not whole
+	}
 	if !stop() && err == nil {
 		err = context.Cause(ctx) // cut in the last moment
 	}

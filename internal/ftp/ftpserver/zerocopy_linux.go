@@ -4,8 +4,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"runtime"
-	"sync"
 	"syscall"
 )
 
@@ -120,7 +118,7 @@ func (c *dataConn) receiveFile(f *os.File, n int64) (int64, error) {
 	if stored != nil || err != nil {
 		p.close() // something may be left in it
 	} else {
-		pipes.Put(p)
+		givePipe(p)
 	}
 	switch {
 	case err != nil:
@@ -152,8 +150,9 @@ func (c *dataConn) receiveRest(p *pipe, to int) (int64, error) {
 }
 
 // gathered is how many bytes must have come before the poller wakes an upload, but for
-// its end or a deadline: a file that is smaller and its end come in one piece.
-const gathered = 64 << 10
+// its end or a deadline: a file that is smaller and its end come in one piece. Much
+// more than this would have the kernel bound the window of the connection by it.
+const gathered = 16 << 10
 
 // gather sets that.
 func (c *dataConn) gather() {
@@ -181,18 +180,27 @@ const (
 
 // pipe is what bytes pass through between two splices; between transfers it is empty.
 type pipe struct {
-	r, w    int
-	size    int64
-	dropped runtime.Cleanup
+	r, w int
+	size int64
 }
 
-// pipes are those not in use. One that is dropped by the pool is closed, as those of
-// the standard library are, when the collector finds it.
-var pipes sync.Pool
+// pipes are those not in use, up to a few.
+var pipes = make(chan *pipe, 32)
+
+// givePipe keeps an empty pipe for the next upload.
+func givePipe(p *pipe) {
+	select {
+	case pipes <- p:
+	default:
+		p.close()
+	}
+}
 
 func takePipe() (*pipe, error) {
-	if p, ok := pipes.Get().(*pipe); ok {
+	select {
+	case p := <-pipes:
 		return p, nil
+	default:
 	}
 	var fds [2]int
 	if err := syscall.Pipe2(fds[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
@@ -203,13 +211,11 @@ func takePipe() (*pipe, error) {
 	if n, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(p.w), fSetPipeSize, pipeSize); errno == 0 {
 		p.size = int64(n) //nolint:gosec // what was asked for, rounded up
 	}
-	p.dropped = runtime.AddCleanup(p, func(fds [2]int) { _, _ = syscall.Close(fds[0]), syscall.Close(fds[1]) }, fds)
 	return p, nil
 }
 
 // close closes a pipe that may not be used again.
 func (p *pipe) close() {
-	p.dropped.Stop()
 	_, _ = syscall.Close(p.r), syscall.Close(p.w) // pipes have nothing to say at their end
 }
 
