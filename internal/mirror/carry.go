@@ -62,6 +62,14 @@ func (s *Sync) source(from string) string { return s.From.String() + "\x00" + fr
 // attempt brings one file over, going on with its part if there is one.
 func (s *Sync) attempt(ctx context.Context, j job) (size, resumed int64, err error) {
 	part := partName(j.to, s.source(j.from), j.src)
+	if !resumable(j.src) {
+		part = oncePartName(j.to)
+		defer func() {
+			if err != nil { // nothing could go on with it
+				err = errors.Join(err, s.giveUp(ctx, s.To, part, nil))
+			}
+		}()
+	}
 	offset, err := s.begun(ctx, j, part)
 	if err != nil {
 		return 0, 0, err

@@ -181,14 +181,12 @@ func (l *Local) Open(_ context.Context, name string, offset int64) (io.ReadClose
 
 // Create implements [Store].
 func (l *Local) Create(_ context.Context, name string, offset int64) (Writer, error) {
+	flags := os.O_WRONLY | openFlags
 	if offset == 0 {
-		if err := l.root.Remove(at(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fault.As(err, "make %q anew", name)
-		}
+		flags |= os.O_CREATE
 	}
-	flags := os.O_WRONLY
-	if offset == 0 {
-		flags |= os.O_CREATE | os.O_EXCL
+	if info, err := l.root.Lstat(at(name)); err == nil && !info.Mode().IsRegular() {
+		return nil, fault.New(fault.Exists, "write %q: it is there and no file", name)
 	}
 	f, err := l.root.OpenFile(at(name), flags, 0o666)
 	if err != nil {
@@ -202,7 +200,10 @@ func (l *Local) Create(_ context.Context, name string, offset int64) (Writer, er
 	case info.Size() < offset:
 		err = fault.New(fault.Unreachable, "it has become shorter than %d bytes", offset)
 	default:
-		if err = f.Truncate(offset); err == nil {
+		if err = own(f); err == nil {
+			err = f.Truncate(offset)
+		}
+		if err == nil {
 			_, err = f.Seek(offset, io.SeekStart)
 		}
 	}

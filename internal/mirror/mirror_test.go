@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -348,6 +349,36 @@ func pairs(t *testing.T, from mirror.Store, names ...string) iter.Seq2[mirror.Pa
 			}
 		}
 	}
+}
+
+// Two runs do not write one file at once.
+func TestTwoRunsAtOnce(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no locks on Windows yet")
+	}
+	src, dst := t.TempDir(), t.TempDir()
+	write(t, src, map[string]string{"a": "content"})
+	from, to := local(t, src), local(t, dst)
+	e, err := from.Stat(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := to.Create(t.Context(), mirror.PartName("a", from.String()+"\x00a", e), 0) // the other run
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum, rec, err := run(t, &mirror.Sync{From: from, To: local(t, dst)})
+	if err != nil || sum.Failed != 1 {
+		t.Errorf("%+v, %v", sum, err)
+	}
+	rec.has(t, "error a", "another run is bringing this file")
+	if err := w.Abort(); err != nil {
+		t.Fatal(err)
+	}
+	if sum, rec, err = run(t, &mirror.Sync{From: from, To: local(t, dst)}); err != nil || sum.Copied != 1 {
+		t.Errorf("%+v, %v: %q", sum, err, rec.said())
+	}
+	holds(t, dst, map[string]string{"a": "content"})
 }
 
 // A source that changed since is begun anew, and its old part goes.

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -23,6 +24,12 @@ const (
 func partName(name, from string, e Entry) string {
 	id := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d\x00%d", name, from, e.Size, e.Time.Truncate(time.Second).Unix()))
 	return join(dirOf(name), stem(base(name))+partMark+hex.EncodeToString(id[:])[:partDigits]+partEnd)
+}
+
+// oncePartName is the name of a part that no other run uses, because none could go on
+// with it.
+func oncePartName(name string) string {
+	return partName(name, rand.Text(), Entry{})
 }
 
 // stem is how the name of a file's part begins.

@@ -55,7 +55,7 @@ func (f *failing) Write(p []byte) (int, error) {
 // Receive makes the file name in to of what r gives. It appears when it is whole; a
 // part of it, which nothing could go on with, does not stay.
 func (s *Sync) Receive(ctx context.Context, to Store, name string, r io.Reader) (int64, error) {
-	part := partName(name, "", Entry{Size: -1})
+	part := oncePartName(name)
 	w, err := to.Create(ctx, part, 0)
 	if err != nil {
 		return 0, err
