@@ -70,7 +70,7 @@ func add(a *mirror.Summary, b mirror.Summary) {
 
 // openFolder opens a folder on this machine, after making it.
 func openFolder(dir string) (*mirror.Local, error) {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if err := os.MkdirAll(dir, 0o777); err != nil { //nolint:gosec // the umask decides, as with mkdir
 		return nil, fault.As(err, "make folder %q", dir)
 	}
 	return mirror.OpenLocal(dir)

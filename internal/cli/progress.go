@@ -31,7 +31,6 @@ type voice struct {
 	dryRun  bool
 
 	bars *mpb.Progress // nil: no terminal
-	done chan struct{} // closed when the overall line is to go
 	out  io.Writer     // of lines
 
 	files, bytes atomic.Int64
@@ -185,7 +184,7 @@ func (v *voice) complain(e mirror.Event) {
 	if hint := fault.HintOf(e.Err); hint != "" {
 		fmt.Fprintf(&b, "sallyport: hint: %s\n", hint)
 	}
-	var to io.Writer = v.say.err
+	to := v.say.err
 	if v.bars != nil {
 		to = v.bars
 	}

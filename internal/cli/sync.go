@@ -72,7 +72,7 @@ both are URLs; DST then has flags of its own, --dst-….`,
 }
 
 // dstPasswordVariable is where the password at DST may be, where both are URLs.
-const dstPasswordVariable = "SALLYPORT_DST_PASSWORD"
+const dstPasswordVariable = "SALLYPORT_DST_PASSWORD" //nolint:gosec // its name, not a password
 
 func (o *syncOptions) check() error {
 	switch {

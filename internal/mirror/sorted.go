@@ -196,7 +196,7 @@ func (s *spool) add(e *Entry) error {
 	} else {
 		b = append(b, 1)
 		b = binary.AppendVarint(b, e.Time.Unix())
-		b = binary.AppendUvarint(b, uint64(e.Time.Nanosecond()))
+		b = binary.AppendUvarint(b, uint64(e.Time.Nanosecond())) //nolint:gosec // from 0 to 999999999
 	}
 	s.buf = b
 	n, err := s.w.Write(b)

@@ -143,7 +143,7 @@ func (f *folder) order(a, b *Entry, aok, bok bool) int {
 
 // collide refuses names of the source that are one name in To, and returns the
 // entry after them.
-func (f *folder) collide(ctx context.Context, first, second Entry, next func() (Entry, error, bool)) (Entry, error, bool) { //nolint:revive // the order of iter.Pull2
+func (f *folder) collide(ctx context.Context, first, second Entry, next func() (Entry, error, bool)) (Entry, error, bool) {
 	refuse := func(e, other Entry) {
 		f.s.fail(ctx, join(f.dir, e.Name), fault.New(fault.Exists, "%q and %q would be one name in %s", e.Name, other.Name, f.s.To).
 			WithHint("rename one of them at the source, or leave one out with --exclude"))
