@@ -113,7 +113,7 @@ func (c *Conn) active(ctx context.Context) (net.Listener, error) {
 // accept waits for the server's data connection. Only the control connection's peer
 // may open it: anybody else is hung up on.
 func (c *Conn) accept(ctx context.Context, l net.Listener, patience time.Duration) (net.Conn, error) {
-	defer l.Close() //nolint:errcheck // its one connection has come, or will not
+	defer l.Close()
 	if d, ok := l.(interface{ SetDeadline(time.Time) error }); ok {
 		if err := d.SetDeadline(time.Now().Add(patience)); err != nil {
 			return nil, err
