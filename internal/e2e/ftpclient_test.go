@@ -4,10 +4,12 @@ package e2e_test
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -118,5 +120,37 @@ flows:
 			t.Fatalf("got %q, %v; %d files left in the source", b, err, len(left))
 		}
 		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// TestManyThroughTunnel asks for the next file while one is under way, through the
+// tunnel: a connector that reads along opens one data port after another.
+func TestManyThroughTunnel(t *testing.T) {
+	srv := testkit.Vsftpd(t, testkit.VsftpdOptions{})
+	var paths []string
+	for i := range 100 {
+		name := fmt.Sprintf("f%d", i)
+		mustWrite(t, filepath.Join(srv.Home, name), strings.Repeat("x", i*100))
+		paths = append(paths, name)
+		if i%10 == 0 {
+			paths = append(paths, "none")
+		}
+	}
+	srv.Own(t)
+	conn := cross(t, "ftp-erp:21="+srv.Addr+",protocol=ftp").client(t, "ftp-erp:21", srv)
+	got, refused := 0, 0
+	for d, err := range conn.RetrEach(t.Context(), slices.Values(paths)) {
+		if err != nil && d.Path() == "none" {
+			refused++
+			continue
+		}
+		b, rerr := io.ReadAll(d)
+		if err := errors.Join(err, rerr); err != nil || d.Path() != fmt.Sprintf("f%d", len(b)/100) {
+			t.Fatalf("%s: %d bytes, %v", d.Path(), len(b), err)
+		}
+		got++
+	}
+	if got != 100 || refused != 10 || !conn.Usable() {
+		t.Errorf("got %d files, %d refused", got, refused)
 	}
 }

@@ -3,6 +3,7 @@ package ftpclient_test
 import (
 	"context"
 	"io"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -225,4 +226,49 @@ func TestTextReal(t *testing.T) {
 		}
 		p.Put(c)
 	})
+}
+
+// TestPoolLimitReal asks a real server for more connections than it takes.
+func TestPoolLimitReal(t *testing.T) {
+	testkit.NoLeaks(t)
+	srv := testkit.Vsftpd(t, testkit.ServerOptions{Extra: map[string]string{"max_per_ip": "2"}})
+	want := manyFiles(60)
+	for name, content := range want {
+		makeFile(t, srv, name, content)
+	}
+	srv.Own(t)
+	p := &ftpclient.Pool{Config: configFor(srv), Max: 6}
+	c := newCollect()
+	if err := p.RetrEach(t.Context(), maps.Keys(want), c.each); err != nil || !maps.Equal(c.got, want) {
+		t.Errorf("got %d files of %d: %v", len(c.got), len(want), err)
+	}
+	if p.Limit() > 2 {
+		t.Errorf("limit %d, want 2", p.Limit())
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestImplicitReal speaks TLS from the first byte with real servers.
+func TestImplicitReal(t *testing.T) {
+	for name, start := range map[string]func(testing.TB, testkit.ServerOptions) *testkit.FTPServer{"vsftpd": testkit.Vsftpd, "proftpd": testkit.Proftpd} {
+		t.Run(name, func(t *testing.T) {
+			testkit.NoLeaks(t)
+			srv := start(t, testkit.ServerOptions{TLS: &testkit.ServerTLS{Implicit: true}})
+			cfg := configFor(srv)
+			cfg.Security = ftpclient.Implicit
+			for _, mode := range []ftpclient.Mode{ftpclient.PassiveMode, ftpclient.ActiveMode} {
+				cfg.Mode = mode
+				c := dial(t, cfg)
+				put(t, c, "f", "content", 0)
+				if got := get(t, c, "f", 0); got != "content" {
+					t.Errorf("%v: got %q", mode, got)
+				}
+				if n := len(list(t, c, "")); n != 1 {
+					t.Errorf("%v: listed %d entries", mode, n)
+				}
+			}
+		})
+	}
 }
