@@ -10,6 +10,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -55,6 +56,7 @@ func runClient(p *program) error {
 		cfg.TLS = &tls.Config{RootCAs: roots, ServerName: "localhost", MinVersion: tls.VersionTLS12}
 	}
 	pool := &ftpclient.Pool{Config: cfg, Max: max(job.Conns, 1)}
+	debug.FreeOSMemory() // what this program's packages took as it started is not the client's
 	if err := p.ready(); err != nil {
 		return err
 	}
