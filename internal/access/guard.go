@@ -54,6 +54,13 @@ type Site struct {
 	moving sync.RWMutex
 }
 
+// Name makes folders those that rules name, while clients are at work.
+func (s *Site) Name(folders []string) {
+	s.moving.Lock()
+	defer s.moving.Unlock()
+	s.Folders = folders
+}
+
 // Guard is a tree as far as rights go. Its methods are those of the tree; one that
 // is added there is missing here until somebody has thought about it.
 type Guard struct {

@@ -23,6 +23,8 @@ type Handler struct {
 	Dial func(ctx context.Context, req DialRequest) (net.Conn, error)
 	// Flow answers about flows; nil where none run.
 	Flow *FlowHandler
+	// Reload reads the document anew; nil where there is none.
+	Reload func(ctx context.Context) (Reloaded, error)
 	// Site answers about sites; nil where none run.
 	Site   *SiteHandler
 	Logger *slog.Logger // nil: discard
@@ -51,6 +53,14 @@ func (h *Handler) Routes() http.Handler {
 		answer(w, h.Sessions(), nil)
 	})
 	mux.HandleFunc("POST /v1/dial", h.dial)
+	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
+		if h.Reload == nil {
+			refuse(w, fault.New(fault.Unsupported, "this process was started without a document"))
+			return
+		}
+		v, err := h.Reload(r.Context())
+		answer(w, v, err)
+	})
 	h.flowRoutes(mux)
 	h.siteRoutes(mux)
 	return mux

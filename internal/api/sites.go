@@ -27,6 +27,17 @@ type SiteSession struct {
 	Received int64     `json:"received"`
 }
 
+// Reloaded is what a reload of the document did.
+type Reloaded struct {
+	Sites   []string `json:"sites"`   // what became of which, such as "changed softwares"
+	Restart []string `json:"restart"` // keys of the document that differ and wait for a restart
+}
+
+// Reload makes the process read its document anew.
+func (c *Client) Reload(ctx context.Context) (Reloaded, error) {
+	return ask[Reloaded](ctx, c, http.MethodPost, "/v1/reload")
+}
+
 // SiteHandler answers about sites. All its functions are required.
 type SiteHandler struct {
 	Sessions func() []SiteSession

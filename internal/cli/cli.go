@@ -143,7 +143,7 @@ See it all at work on this machine:   sallyport demo`,
 		return usagef("see "+cmd.CommandPath()+" --help", "%v", err)
 	})
 	root.AddCommand(
-		newDemo(say), newRun(say), newConfig(say), newSite(say),
+		newDemo(say), newRun(say), newReload(say), newConfig(say), newSite(say),
 		newGateway(say), newConnector(say), newCheck(say), newLs(say), newGet(say), newPut(say), newSync(say), newFlow(say), newTransfer(say), newAccount(say),
 	)
 	for _, c := range root.Commands() {

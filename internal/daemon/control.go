@@ -22,7 +22,7 @@ func (w *world) startControl(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h := &api.Handler{Status: w.status, Sessions: w.sessions, Site: w.siteHandler(), Logger: w.log.With("part", "control")}
+	h := &api.Handler{Status: w.status, Sessions: w.sessions, Site: w.siteHandler(), Reload: w.reload, Logger: w.log.With("part", "control")}
 	if w.gateway != nil {
 		h.Connectors, h.Streams, h.Dial = w.connectors, w.streams, w.dialOwner
 	}
@@ -44,7 +44,7 @@ func (w *world) status() api.Status {
 	parts := slices.Clone(w.parts)
 	w.mu.Unlock()
 	for i := range parts {
-		for _, s := range w.sites {
+		for _, s := range w.current() {
 			if parts[i].Kind == "site" && parts[i].Name == s.cfg.Name {
 				parts[i].Doing = s.doing()
 			}
@@ -97,7 +97,7 @@ func (w *world) sessions() []api.Session {
 			out = append(out, api.Session{Part: "gateway", Principal: "connector " + s.Connector + " of " + s.Location, Address: s.Peer, Since: s.Since, Doing: doing})
 		}
 	}
-	for _, site := range w.sites {
+	for _, site := range w.current() {
 		for _, s := range site.server.Sessions() {
 			doing := s.Command
 			if s.Path != "" {

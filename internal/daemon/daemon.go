@@ -52,6 +52,10 @@ type Options struct {
 	Inherited []net.Listener
 	// Grace is how long transfers in progress may go on after a stop. Zero is 20 s.
 	Grace time.Duration
+	// Load, if set, reads the document anew, for a reload.
+	Load func() (*config.Document, error)
+	// Hangup asks for a reload, as SIGHUP does. Nil: the control socket alone does.
+	Hangup <-chan os.Signal
 	// Version is this program's, for the other end's eye.
 	Version string
 	// Stateless leaves out the state folder with its lock and control socket, for
@@ -72,20 +76,24 @@ type world struct {
 	log        *slog.Logger
 	group      *group
 	started    time.Time
-	accounts   *account.Store
 	gateway    *gateway.Gateway  // nil without one
 	flows      *flow.Runner      // nil without flows
 	pools      []*ftpclient.Pool // of the flows
-	sites      []*site
-	guard      ftpserver.Guard // of the logins at all of them
+	guard      ftpserver.Guard   // of the logins at all of them
 	sessionIDs atomic.Uint64
 	socks      *socks5.Server // nil without one
 
 	inherited inheritance
 	closers   []func() error // what the parts stand on, closed after them
 
-	mu    sync.Mutex // guards the following
-	parts []api.Part
+	reloading sync.Mutex     // held by a reload, so that there is one at a time
+	retired   sync.WaitGroup // what sites had before a reload, until nobody uses it
+
+	mu       sync.Mutex // guards the following
+	accounts *account.Store
+	sites    []*site
+	doors    []*door
+	parts    []api.Part
 }
 
 // Run starts the parts that cfg names, runs them until ctx ends or one of them
@@ -101,7 +109,9 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 		o.Grace = 20 * time.Second
 	}
 	w := &world{cfg: cfg, opts: o, log: o.Logger, group: newGroup(o.Logger), started: time.Now(), inherited: inheritance{slices.Clone(o.Inherited)}}
+	w.reloading.Lock() // who asks by the control socket waits until everything runs
 	err := w.start(ctx)
+	w.reloading.Unlock()
 	if err == nil {
 		if o.Started != nil {
 			o.Started(&Running{w})
@@ -110,6 +120,7 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 	}
 	w.group.stop(o.Grace)
 	_ = w.inherited.close() // of a start that failed half way, which has its error
+	w.closeSites()
 	for i := len(w.closers) - 1; i >= 0; i-- {
 		err = errors.Join(err, w.closers[i]())
 	}
@@ -141,6 +152,7 @@ func (w *world) start(ctx context.Context) error {
 			return err
 		}
 	}
+	w.listenForHangup(ctx)
 	return w.inherited.close()
 }
 

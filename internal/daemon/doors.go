@@ -3,6 +3,8 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -18,26 +20,28 @@ type door struct {
 	door  ftpserver.Door
 	first *site            // of who names none; nil: everybody has to
 	hosts map[string]*site // by the names that choose them
+	addr  string           // as it is written
+	key   string           // the same for the same door of another document
 	l     net.Listener
+	part  *running
 }
 
 // doorsOf groups the bindings of all sites by address, in the order of the document.
 // Those at port 0 are never shared.
-func doorsOf(sites []*site) ([]*door, []string) {
+func doorsOf(sites []*site) []*door {
 	var all []*door
-	var addrs []string
 	known := map[string]*door{}
 	for _, s := range sites {
-		for _, b := range s.cfg.Reached() {
-			addr := strings.ToLower(b.Listen.String())
-			d := known[addr]
+		for i, b := range s.cfg.Reached() {
+			key := strings.ToLower(b.Listen.String())
+			if b.Listen.Port == 0 {
+				key += fmt.Sprintf(" of %s, %d", s.cfg.Name, i)
+			}
+			d := known[key]
 			if d == nil {
-				d = &door{hosts: map[string]*site{}}
+				d = &door{hosts: map[string]*site{}, addr: b.Listen.String(), key: key}
 				d.door.Implicit = b.Implicit
-				all, addrs = append(all, d), append(addrs, b.Listen.String())
-				if b.Listen.Port != 0 {
-					known[addr] = d
-				}
+				all, known[key] = append(all, d), d
 			}
 			if b.Host == "" {
 				d.first = s
@@ -46,11 +50,12 @@ func doorsOf(sites []*site) ([]*door, []string) {
 			}
 		}
 	}
-	return all, addrs
+	return all
 }
 
 // open lets the servers of the door's sites be reached.
-func (d *door) open() error {
+func (d *door) open(log *slog.Logger) error {
+	d.door.Logger = log
 	hosts := make(map[string]*ftpserver.Server, len(d.hosts))
 	for name, s := range d.hosts {
 		hosts[name] = s.server
@@ -81,37 +86,65 @@ func (d *door) names() string {
 // sites first: who comes meanwhile is told that the server is going down.
 func (w *world) startSites(ctx context.Context) error {
 	for _, cfg := range w.cfg.Sites {
-		s, err := newSite(w, cfg)
+		s, err := newSite(w, cfg, nil)
 		if err != nil {
 			return err
 		}
 		w.sites = append(w.sites, s)
-		w.closers = append(w.closers, s.tree.Close, s.record.Close)
 	}
-	doors, addrs := doorsOf(w.sites)
-	for i, d := range doors {
-		d.door.Logger = w.log
-		if err := d.open(); err != nil {
+	w.doors = doorsOf(w.sites)
+	for _, d := range w.doors {
+		if err := d.open(w.log); err != nil {
 			return err
 		}
-		l, err := w.listen(ctx, d.names(), addrs[i])
-		if err != nil {
+		if err := w.serveDoor(ctx, d); err != nil {
 			return err
 		}
-		d.l = l
-		w.group.start(ctx, "listener "+l.Addr().String(), func(ctx context.Context) error {
-			return serve(ctx, &d.door, l, time.Second, ftpserver.ErrServerClosed)
-		})
 	}
 	for _, s := range w.sites {
-		w.group.start(ctx, "site "+s.cfg.Name, func(ctx context.Context) error { return s.run(ctx, w.opts.Grace/2) })
+		w.serveSite(ctx, s)
+	}
+	for _, p := range partsOf(w.sites, w.doors) {
+		w.running(p)
+	}
+	return nil
+}
+
+// serveDoor listens at a door's address and serves it.
+func (w *world) serveDoor(ctx context.Context, d *door) error {
+	l, err := w.listen(ctx, d.names(), d.addr)
+	if err != nil {
+		return err
+	}
+	d.l = l
+	w.startDoor(ctx, d)
+	return nil
+}
+
+// startDoor serves a door that listens.
+func (w *world) startDoor(ctx context.Context, d *door) {
+	d.part = w.group.start(ctx, "listener "+d.l.Addr().String(), func(ctx context.Context) error {
+		return serve(ctx, &d.door, d.l, time.Second, ftpserver.ErrServerClosed)
+	})
+}
+
+// serveSite runs a site.
+func (w *world) serveSite(ctx context.Context, s *site) {
+	s.begin(ctx)
+	w.group.start(ctx, "site "+s.cfg.Name, func(ctx context.Context) error { return s.run(ctx, w.opts.Grace/2) })
+}
+
+// partsOf describes sites for status, each as often as it has addresses.
+func partsOf(sites []*site, doors []*door) []api.Part {
+	var parts []api.Part
+	for _, s := range sites {
 		for _, d := range doors {
 			if d.leadsTo(s) {
-				w.running(api.Part{Kind: "site", Name: s.cfg.Name, Address: d.l.Addr().String(), State: "running"})
+				parts = append(parts, api.Part{Kind: "site", Name: s.cfg.Name, Address: d.l.Addr().String(), State: "running"})
 			}
 		}
 	}
-	return nil
+	return parts
 }
 
 func (d *door) leadsTo(s *site) bool {
@@ -126,15 +159,31 @@ func (d *door) leadsTo(s *site) bool {
 	return false
 }
 
-// run keeps the site until ctx ends. Transfers in progress have grace then.
-func (s *site) run(ctx context.Context, grace time.Duration) error {
+// begin starts what runs beside the server, until end is called.
+func (s *site) begin(ctx context.Context) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var beside sync.WaitGroup
-	defer beside.Wait()
 	if s.external != nil {
 		beside.Go(func() { s.external.run(ctx) })
 	}
 	beside.Go(func() { s.sweep(ctx) })
-	<-ctx.Done()
+	s.end = func() {
+		cancel()
+		beside.Wait()
+	}
+}
+
+// run keeps the site until ctx ends. Transfers in progress have grace then. A site
+// that leaves before ends its sessions when they are at rest, however long that is.
+func (s *site) run(ctx context.Context, grace time.Duration) error {
+	select {
+	case <-ctx.Done():
+	case <-s.leave:
+		if s.server.Shutdown(ctx) == nil {
+			<-ctx.Done()
+			return nil
+		}
+	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	err := s.server.Shutdown(bounded)

@@ -113,7 +113,7 @@ sites:
 			t.Errorf("%s listens on %v, want %d, %s first", site, got, want, shared)
 		}
 	}
-	cert, err := running.w.sites[1].server.TLS.Certificate(nil)
+	cert, err := running.w.current()[1].server.TLS.Certificate(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

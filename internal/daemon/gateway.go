@@ -121,10 +121,10 @@ func anonymousSOCKS(client netip.AddrPort) (string, bool) {
 func (w *world) authenticateSOCKS(cfg *config.SOCKS) func(context.Context, string, secret.Text, netip.AddrPort) (string, error) {
 	return func(ctx context.Context, user string, password secret.Text, _ netip.AddrPort) (string, error) {
 		name, _ := splitLocation(user)
-		if err := w.accounts.Authenticate(ctx, name, password); err != nil {
+		if err := w.store().Authenticate(ctx, name, password); err != nil {
 			return "", err
 		}
-		if !w.accounts.Allows(cfg.Allow, name) {
+		if !w.store().Allows(cfg.Allow, name) {
 			return "", fault.New(fault.Denied, "account %q may not use this proxy", name).
 				WithHint("name it, or a group of it, in gateway.socks.allow")
 		}

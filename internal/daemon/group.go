@@ -12,8 +12,11 @@ import (
 // inner, each with its share of one deadline.
 type group struct {
 	log   *slog.Logger
-	parts []*running
 	ended chan *running // a part that ended without being asked
+
+	mu      sync.Mutex // guards the following
+	parts   []*running
+	stopped bool
 
 	wg sync.WaitGroup
 }
@@ -34,10 +37,16 @@ func newGroup(log *slog.Logger) *group {
 }
 
 // start runs a part until its context ends. The part's own context is not the
-// caller's: it ends when [group.stop] reaches it.
-func (g *group) start(ctx context.Context, name string, run func(context.Context) error) {
+// caller's: it ends when [group.stop] reaches it, or when cancel of what is returned
+// is called. A part that is started while the others stop ends at once.
+func (g *group) start(ctx context.Context, name string, run func(context.Context) error) *running {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	r := &running{name: name, cancel: cancel, done: make(chan struct{})}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.stopped {
+		cancel()
+	}
 	g.parts = append(g.parts, r)
 	g.wg.Go(func() {
 		r.err = run(ctx)
@@ -46,6 +55,7 @@ func (g *group) start(ctx context.Context, name string, run func(context.Context
 		}
 		close(r.done)
 	})
+	return r
 }
 
 // wait blocks until ctx ends (nil) or a part ends by itself (its error).
@@ -67,9 +77,13 @@ func (g *group) wait(ctx context.Context) error {
 func (g *group) stop(grace time.Duration) {
 	deadline := time.NewTimer(grace)
 	defer deadline.Stop()
+	g.mu.Lock()
+	g.stopped = true
+	parts := g.parts
+	g.mu.Unlock()
 	late := false
-	for i := len(g.parts) - 1; i >= 0; i-- {
-		r := g.parts[i]
+	for i := len(parts) - 1; i >= 0; i-- {
+		r := parts[i]
 		r.cancel()
 		if !late {
 			select {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"sallyport.dev/internal/access"
 	"sallyport.dev/internal/account"
@@ -25,10 +27,15 @@ type site struct {
 	log      *slog.Logger
 	external *external   // nil: PASV names the site's own address
 	record   *ftplog.Log // nil: nothing is written down
+
+	leave chan struct{}  // closed when the document no longer has the site
+	uses  sync.WaitGroup // logins that use the tree
+	end   func()         // stops what runs beside the server
 }
 
-// newSite prepares a site. It opens its folder and nothing else.
-func newSite(w *world, cfg config.Site) (*site, error) {
+// newSite prepares a site. It opens its folder and its log and nothing else. With
+// before, the site of that name that runs, what both can share is taken from there.
+func newSite(w *world, cfg config.Site, before *site) (*site, error) {
 	tree, err := filetree.Open(cfg.Path)
 	if err != nil {
 		return nil, fault.As(err, "site %q", cfg.Name)
@@ -40,40 +47,76 @@ func newSite(w *world, cfg config.Site) (*site, error) {
 	if err != nil {
 		return nil, errors.Join(err, tree.Close())
 	}
-	s := &site{cfg: cfg, tree: tree, access: accessOf(cfg), log: w.log.With("site", cfg.Name)}
+	s := &site{cfg: cfg, tree: tree, access: accessOf(cfg), log: w.log.With("site", cfg.Name), leave: make(chan struct{})}
 	s.external = newExternal(cfg.Passive, s.log)
 	s.server = &ftpserver.Server{Settings: ftpserver.Settings{
 		Name:         cfg.Banner,
-		Authenticate: s.authenticator(w.accounts),
-		Known:        func(user string) bool { return w.accounts.Allows([]string{"*"}, user) },
+		Authenticate: w.authenticator(cfg.Name),
+		Known:        func(user string) bool { return w.store().Allows([]string{"*"}, user) },
 		Listing:      looks(cfg),
 		TLS:          secured,
 	}, Network: w.opts.Network, Logger: s.log, Guard: &w.guard, IDs: &w.sessionIDs}
 	s.bound(&s.server.Settings)
 	tryOwner(tree, s.log)
-	if s.record, err = openRecord(cfg, s.log); err != nil {
+	if before != nil && reflect.DeepEqual(before.cfg.Log, cfg.Log) {
+		s.record = before.record
+	} else if s.record, err = openRecord(cfg, s.log); err != nil {
 		return nil, errors.Join(fault.As(err, "site %q", cfg.Name), tree.Close())
 	}
 	if s.record != nil {
-		s.server.OnEvent = s.record.Event
+		s.server.OnEvent = w.recorder(s)
 	}
 	return s, nil
 }
 
-// authenticator asks the accounts, then the site's rules.
-func (s *site) authenticator(accounts *account.Store) ftpserver.Authenticate {
-	return func(ctx context.Context, l ftpserver.Login) (ftpserver.Account, error) {
-		name := l.User
-		if err := certificateNames(s.cfg.TLS, l); err != nil {
-			return ftpserver.Account{}, err
+// recorder writes events into the log that the site of that name has at the time.
+func (w *world) recorder(s *site) func(ftpserver.Event) {
+	return func(e ftpserver.Event) {
+		record := s.record
+		if now := w.siteNamed(s.cfg.Name); now != nil {
+			record = now.record
 		}
-		if s.anonymous() && (strings.EqualFold(l.User, "anonymous") || strings.EqualFold(l.User, "ftp")) {
-			name = ""
-		} else if err := accounts.Authenticate(ctx, l.User, l.Password); err != nil {
-			return ftpserver.Account{}, err
+		if record != nil {
+			record.Event(e)
 		}
-		return s.account(accounts, name)
 	}
+}
+
+// authenticator lets clients in as the document has it at the time of their login.
+func (w *world) authenticator(name string) ftpserver.Authenticate {
+	return func(ctx context.Context, l ftpserver.Login) (ftpserver.Account, error) {
+		s, accounts := w.enter(name)
+		if s == nil {
+			return ftpserver.Account{}, fault.New(fault.Denied, "this site is closed")
+		}
+		a, err := s.authenticate(ctx, accounts, l)
+		if err != nil {
+			s.uses.Done()
+			return a, err
+		}
+		release := a.Release
+		a.Release = func() {
+			if release != nil {
+				release()
+			}
+			s.uses.Done()
+		}
+		return a, nil
+	}
+}
+
+// authenticate asks the accounts, then the site's rules.
+func (s *site) authenticate(ctx context.Context, accounts *account.Store, l ftpserver.Login) (ftpserver.Account, error) {
+	name := l.User
+	if err := certificateNames(s.cfg.TLS, l); err != nil {
+		return ftpserver.Account{}, err
+	}
+	if s.anonymous() && (strings.EqualFold(l.User, "anonymous") || strings.EqualFold(l.User, "ftp")) {
+		name = ""
+	} else if err := accounts.Authenticate(ctx, l.User, l.Password); err != nil {
+		return ftpserver.Account{}, err
+	}
+	return s.account(accounts, name)
 }
 
 // anonymous reports whether somebody without an account may log in.

@@ -4,7 +4,7 @@ import "sallyport.dev/internal/api"
 
 // siteHandler answers about the sessions of sites; nil without sites.
 func (w *world) siteHandler() *api.SiteHandler {
-	if len(w.sites) == 0 {
+	if len(w.current()) == 0 {
 		return nil
 	}
 	return &api.SiteHandler{Sessions: w.siteSessions, Disconnect: w.disconnect}
@@ -12,7 +12,7 @@ func (w *world) siteHandler() *api.SiteHandler {
 
 func (w *world) siteSessions() []api.SiteSession {
 	out := []api.SiteSession{}
-	for _, site := range w.sites {
+	for _, site := range w.current() {
 		for _, s := range site.server.Sessions() {
 			out = append(out, api.SiteSession{
 				ID: s.ID, Site: site.cfg.Name, User: s.Account, Client: s.Peer.String(), Since: s.Started,
@@ -25,7 +25,7 @@ func (w *world) siteSessions() []api.SiteSession {
 }
 
 func (w *world) disconnect(id uint64) bool {
-	for _, site := range w.sites {
+	for _, site := range w.current() {
 		if site.server.Disconnect(id) {
 			w.log.Info("session was disconnected by the administrator", "site", site.cfg.Name, "session", id)
 			return true

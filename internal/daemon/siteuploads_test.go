@@ -162,7 +162,7 @@ func TestStaleParts(t *testing.T) {
 		}
 		stale, fresh := part(1, 25*time.Hour), part(2, time.Hour)
 		w := &world{cfg: &config.Config{}, log: slog.New(slog.DiscardHandler), opts: Options{Stateless: true}}
-		s, err := newSite(w, config.Site{Name: "s", Path: dir, Anonymous: true})
+		s, err := newSite(w, config.Site{Name: "s", Path: dir, Anonymous: true}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -54,7 +54,7 @@ func (g eplfGrammar) line(_ *ListParser, line string) (Entry, error) {
 			if err != nil {
 				return Entry{}, bad
 			}
-			e.Mode = fileMode(uint32(n)) //nolint:gosec // twelve bits
+			e.Mode = fileMode(uint32(n)) // twelve bits
 		}
 	}
 	e.setDots()

@@ -187,7 +187,7 @@ func (c *Conn) learnClock(ctx context.Context, dir string, h *heldLines) error {
 		c.cfg.Habits.clock.learnt(false, 0, h.Order)
 		return nil
 	}
-	known, offset, order := c.cfg.compareClocks(h, exact)
+	known, offset, order := compareClocks(h, exact)
 	c.cfg.Habits.clock.learnt(known, offset, order)
 	c.cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "compared LIST with MDTM", slog.String("server", c.cfg.Addr),
 		slog.Bool("known", known), slog.Duration("offset", offset), slog.String("order", order.String()))
@@ -196,7 +196,7 @@ func (c *Conn) learnClock(ctx context.Context, dir string, h *heldLines) error {
 
 // compareClocks returns the offset of LIST's times, and the order of its dates where
 // only one gives an offset that exists.
-func (cfg *Config) compareClocks(h *heldLines, exact time.Time) (known bool, offset time.Duration, order ftp.DateOrder) {
+func compareClocks(h *heldLines, exact time.Time) (known bool, offset time.Duration, order ftp.DateOrder) {
 	orders := []ftp.DateOrder{h.Order}
 	if h.sample.Time.IsZero() {
 		orders = []ftp.DateOrder{ftp.DayMonthYear, ftp.MonthDayYear, ftp.YearMonthDay}

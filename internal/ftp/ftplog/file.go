@@ -37,7 +37,7 @@ func (f *file) open(now time.Time) error {
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o750); err != nil {
 		return fault.As(err, "make the folder of the log %q", f.path)
 	}
-	out, err := os.OpenFile(f.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+	out, err := os.OpenFile(f.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640) //nolint:gosec // a group may read logs, as everywhere
 	if err != nil {
 		return fault.As(err, "open the log %q", f.path).WithHint("is its folder writable for the user that this program runs as?")
 	}
