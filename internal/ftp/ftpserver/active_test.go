@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"sallyport.dev/internal/ftp/ftpserver"
 	"sallyport.dev/internal/netx"
@@ -30,6 +31,9 @@ func activeListener(t *testing.T, host string) (l *net.TCPListener, eprt string)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
+	if err := l.SetDeadline(time.Now().Add(20 * time.Second)); err != nil { // a server that refuses dials nobody
+		t.Fatal(err)
+	}
 	family := 1
 	if strings.Contains(host, ":") {
 		family = 2
@@ -55,13 +59,15 @@ func received(t *testing.T, l net.Listener) (from uint16, content string) {
 // TestSourcePort dials every active data connection from one port, several at once,
 // and says in words when the kernel still holds the pair of ends.
 func TestSourcePort(t *testing.T) {
-	for _, host := range []string{"127.0.0.1", "::1"} {
+	// Other FTP servers that run meanwhile hold port 20 of 127.0.0.1.
+	for _, at := range []struct{ site, client string }{{"127.0.0.20", "127.0.0.1"}, {"::1", "::1"}} {
+		host := at.client
 		t.Run(strings.ReplaceAll(host, ":", ""), func(t *testing.T) {
 			port := freePort(t)
 			if os.Geteuid() == 0 {
 				port = 20
 			}
-			s := newSiteAt(t, host, func(srv *ftpserver.Server) {
+			s := newSiteAt(t, at.site, func(srv *ftpserver.Server) {
 				srv.Active.SourcePort, srv.Network = port, netx.System{} // as the program has it
 			})
 			s.write("f", "x")
