@@ -102,14 +102,7 @@ func noFlows() error {
 
 func (h *Handler) flowRoutes(mux *http.ServeMux) {
 	route := func(pattern string, do func(f *FlowHandler, r *http.Request) (any, error)) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			if h.Flow == nil {
-				refuse(w, noFlows())
-				return
-			}
-			v, err := do(h.Flow, r)
-			answer(w, v, err)
-		})
+		route(mux, pattern, h.Flow != nil, noFlows, func(r *http.Request) (any, error) { return do(h.Flow, r) })
 	}
 	done := struct{}{}
 	route("GET /v1/flows", func(f *FlowHandler, _ *http.Request) (any, error) { return f.Flows(), nil })

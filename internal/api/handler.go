@@ -34,36 +34,33 @@ type Handler struct {
 func (h *Handler) Routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.Status(), nil) })
-	mux.HandleFunc("GET /v1/connectors", func(w http.ResponseWriter, _ *http.Request) {
-		if h.Connectors == nil {
-			refuse(w, noGateway())
-			return
-		}
-		v, err := h.Connectors()
-		answer(w, v, err)
-	})
-	mux.HandleFunc("GET /v1/streams", func(w http.ResponseWriter, _ *http.Request) {
-		if h.Streams == nil {
-			refuse(w, noGateway())
-			return
-		}
-		answer(w, h.Streams(), nil)
-	})
+	route(mux, "GET /v1/connectors", h.Connectors != nil, noGateway, func(*http.Request) (any, error) { return h.Connectors() })
+	route(mux, "GET /v1/streams", h.Streams != nil, noGateway, func(*http.Request) (any, error) { return h.Streams(), nil })
 	mux.HandleFunc("GET /v1/sessions", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, h.Sessions(), nil)
 	})
 	mux.HandleFunc("POST /v1/dial", h.dial)
-	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
-		if h.Reload == nil {
-			refuse(w, fault.New(fault.Unsupported, "this process was started without a document"))
-			return
-		}
-		v, err := h.Reload(r.Context())
-		answer(w, v, err)
-	})
+	route(mux, "POST /v1/reload", h.Reload != nil, noDocument, func(r *http.Request) (any, error) { return h.Reload(r.Context()) })
 	h.flowRoutes(mux)
 	h.siteRoutes(mux)
 	return mux
+}
+
+// route answers requests by what do returns or, where this process has no such part,
+// by missing.
+func route(mux *http.ServeMux, pattern string, here bool, missing func() error, do func(r *http.Request) (any, error)) {
+	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		if !here {
+			refuse(w, missing())
+			return
+		}
+		v, err := do(r)
+		answer(w, v, err)
+	})
+}
+
+func noDocument() error {
+	return fault.New(fault.Unsupported, "this process was started without a document")
 }
 
 func noGateway() error {

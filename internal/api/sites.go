@@ -47,15 +47,7 @@ type SiteHandler struct {
 
 func (h *Handler) siteRoutes(mux *http.ServeMux) {
 	route := func(pattern string, do func(r *http.Request) (any, error)) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			if h.Site == nil {
-				refuse(w, fault.New(fault.Unsupported, "no site runs here").
-					WithHint("name the state folder of the process that runs the site with --state DIR"))
-				return
-			}
-			v, err := do(r)
-			answer(w, v, err)
-		})
+		route(mux, pattern, h.Site != nil, noSites, do)
 	}
 	route("GET /v1/sites/sessions", func(*http.Request) (any, error) { return h.Site.Sessions(), nil })
 	route("POST /v1/sites/sessions/{id}/disconnect", func(r *http.Request) (any, error) {
@@ -68,6 +60,11 @@ func (h *Handler) siteRoutes(mux *http.ServeMux) {
 		}
 		return struct{}{}, nil
 	})
+}
+
+func noSites() error {
+	return fault.New(fault.Unsupported, "no site runs here").
+		WithHint("name the state folder of the process that runs the site with --state DIR")
 }
 
 // SiteSessions asks for the sessions of clients with sites.

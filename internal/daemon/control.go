@@ -22,7 +22,10 @@ func (w *world) startControl(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h := &api.Handler{Status: w.status, Sessions: w.sessions, Site: w.siteHandler(), Reload: w.reload, Logger: w.log.With("part", "control")}
+	h := &api.Handler{Status: w.status, Sessions: w.sessions, Site: w.siteHandler(), Logger: w.log.With("part", "control")}
+	if w.opts.Load != nil {
+		h.Reload = w.reload
+	}
 	if w.gateway != nil {
 		h.Connectors, h.Streams, h.Dial = w.connectors, w.streams, w.dialOwner
 	}
@@ -43,11 +46,12 @@ func (w *world) status() api.Status {
 	w.mu.Lock()
 	parts := slices.Clone(w.parts)
 	w.mu.Unlock()
-	for i := range parts {
-		for _, s := range w.current() {
-			if parts[i].Kind == "site" && parts[i].Name == s.cfg.Name {
-				parts[i].Doing = s.doing()
-			}
+	for i, p := range parts {
+		if p.Kind != "site" {
+			continue
+		}
+		if s := w.siteNamed(p.Name); s != nil {
+			parts[i].Doing = s.doing()
 		}
 	}
 	return api.Status{Version: api.Version, PID: os.Getpid(), Started: w.started, Parts: parts}

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -184,13 +183,7 @@ func (s *site) run(ctx context.Context, grace time.Duration) error {
 			return nil
 		}
 	}
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
-	defer cancel()
-	err := s.server.Shutdown(bounded)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = s.server.Close()
-	}
-	return err
+	return shutdown(ctx, s.server, grace)
 }
 
 // reachedAs lists the names and addresses under which a certificate of the site's

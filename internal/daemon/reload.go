@@ -87,13 +87,10 @@ func (w *world) listenForHangup(ctx context.Context) {
 
 // reload reads the document anew and makes sites and accounts what it says. Sessions
 // go on with what they began with; logins, and sessions to come, have the new. A
-// document with faults changes nothing.
+// document with faults changes nothing. There must be [Options].Load.
 func (w *world) reload(ctx context.Context) (api.Reloaded, error) {
 	w.reloading.Lock()
 	defer w.reloading.Unlock()
-	if w.opts.Load == nil {
-		return api.Reloaded{}, fault.New(fault.Unsupported, "this process was started without a document")
-	}
 	doc, err := w.opts.Load()
 	if err != nil {
 		return api.Reloaded{}, err
@@ -230,7 +227,7 @@ func (r *renewal) apply(ctx context.Context) (did []string) {
 				r.sites[i] = before
 				continue
 			}
-			before.access.Name(s.access.Folders)
+			before.access.Name(ruledFolders(s.cfg))
 			s.access = before.access // one lock for sessions of before and after
 			did = append(did, "changed "+s.cfg.Name)
 		}

@@ -19,13 +19,7 @@ type server interface {
 func serve(ctx context.Context, s server, l net.Listener, grace time.Duration, closed error) error {
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
-		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
-		defer cancel()
-		err := s.Shutdown(bounded)
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = s.Close()
-		}
-		stopped <- err
+		stopped <- shutdown(ctx, s, grace)
 	})
 	err := s.Serve(l)
 	if stop() {
@@ -35,4 +29,15 @@ func serve(ctx context.Context, s server, l net.Listener, grace time.Duration, c
 		err = nil
 	}
 	return errors.Join(err, <-stopped)
+}
+
+// shutdown lets what runs end by itself for a time, and then ends it.
+func shutdown(ctx context.Context, s server, grace time.Duration) error {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	err := s.Shutdown(bounded)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = s.Close()
+	}
+	return err
 }

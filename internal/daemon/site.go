@@ -47,7 +47,7 @@ func newSite(w *world, cfg config.Site, before *site) (*site, error) {
 	if err != nil {
 		return nil, errors.Join(err, tree.Close())
 	}
-	s := &site{cfg: cfg, tree: tree, access: accessOf(cfg), log: w.log.With("site", cfg.Name), leave: make(chan struct{})}
+	s := &site{cfg: cfg, tree: tree, access: &access.Site{Folders: ruledFolders(cfg)}, log: w.log.With("site", cfg.Name), leave: make(chan struct{})}
 	s.external = newExternal(cfg.Passive, s.log)
 	s.server = &ftpserver.Server{Settings: ftpserver.Settings{
 		Name:         cfg.Banner,

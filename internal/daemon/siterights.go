@@ -56,16 +56,14 @@ func permissions(written []config.Permission) access.Permission {
 	return p
 }
 
-// accessOf is what the accounts of a site have in common: the folders that rules
-// are about.
-func accessOf(cfg config.Site) *access.Site {
-	s := &access.Site{}
+// ruledFolders are the folders below the top that rules of a site are about.
+func ruledFolders(cfg config.Site) (folders []string) {
 	for _, r := range cfg.Authorization {
 		if r.Path != "" && r.Path != "/" {
-			s.Folders = append(s.Folders, r.Path)
+			folders = append(folders, r.Path)
 		}
 	}
-	return s
+	return folders
 }
 
 // account is what the account called name, "" for the anonymous, sees of the site.
@@ -91,7 +89,7 @@ func (s *site) account(accounts *account.Store, name string) (ftpserver.Account,
 		a.Release = func() { _ = tree.Close() } // nothing was written through it
 	}
 	a.Tree = tree
-	if len(s.access.Folders) > 0 || !rights.May("/", access.Read) {
+	if len(ruledFolders(s.cfg)) > 0 || !rights.May("/", access.Read) {
 		a.Tree = s.access.Guard(tree, top, rights)
 	}
 	return a, nil
