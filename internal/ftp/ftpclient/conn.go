@@ -112,7 +112,7 @@ func (c *Conn) Close() error {
 		t.cut()
 		_ = t.end(errClosed)
 	}
-	c.forget()
+	c.ahead = nil
 	if c.broken != nil {
 		return nil
 	}
@@ -141,15 +141,7 @@ func (c *Conn) fail(err error) error {
 	if c.broken == nil {
 		c.broken = err
 		_ = c.raw.Close() // err is what matters
-		c.forget()
-	}
-	return err
-}
-
-// forget gives up the transfer that was asked for ahead.
-func (c *Conn) forget() {
-	if c.ahead != nil {
-		c.ahead.unlisten()
 		c.ahead = nil
 	}
+	return err
 }

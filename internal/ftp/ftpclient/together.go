@@ -143,43 +143,18 @@ func (c *Conn) canOpenTogether() bool {
 
 // ask sends the commands for a data connection and the transfer's own together.
 func (t *transfer) ask() error {
-	c := t.c
-	if c.cfg.Mode != ActiveMode {
-		t.way = c.passiveCommand()
-		return c.send(t.ctx, t.way, t.cmd)
-	}
-	l, ap, err := c.listen(t.ctx)
-	if err != nil {
-		return err
-	}
-	t.way, t.listener = c.announce(ap), l
-	if err := c.send(t.ctx, t.way, t.cmd); err != nil {
-		t.unlisten()
-		return err
-	}
-	return nil
-}
-
-func (t *transfer) unlisten() {
-	if t.listener != nil {
-		_ = t.listener.Close() // nobody uses it
-		t.listener = nil
-	}
+	t.way = t.c.passiveCommand()
+	return t.c.send(t.ctx, t.way, t.cmd)
 }
 
 // answer reads the replies to what ask sent, and opens the data connection.
 func (t *transfer) answer() error {
 	c := t.c
-	defer t.unlisten()
 	r, err := c.receive(t.ctx, t.way, c.cfg.Timeouts.Reply)
 	if err != nil {
 		return t.outOfStep(err)
 	}
-	if t.listener != nil {
-		err = c.check(t.way, r, []ftp.Code{ftp.CodeOK})
-	} else {
-		err = t.dialAnswer(r)
-	}
+	err = t.dialAnswer(r)
 	refused := errRefused{}
 	switch {
 	case errors.As(err, &refused):
@@ -203,16 +178,6 @@ func (t *transfer) answer() error {
 		}
 		return err
 	}
-	if t.listener == nil {
-		return nil
-	}
-	l := t.listener
-	t.listener = nil
-	raw, err := c.accept(t.ctx, l, c.activePatience())
-	if err != nil {
-		return t.explain(err)
-	}
-	t.setData(raw)
 	return nil
 }
 

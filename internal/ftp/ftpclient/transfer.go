@@ -28,10 +28,9 @@ type transfer struct {
 	mark *markedConn // between raw and TLS; nil without TLS
 	last *ftp.Reply  // the final reply, if the server gave it in place of a 150
 
-	way      ftp.Command  // EPSV, PASV, PORT or EPRT, if it was sent together with cmd
-	listener net.Listener // what PORT or EPRT named, until the server has come
-	next     func()       // asks for the transfer after this one, once
-	stop     func()       // ends the watch over ctx
+	way  ftp.Command // EPSV or PASV, if it was sent together with cmd
+	next func()      // asks for the transfer after this one, once
+	stop func()      // ends the watch over ctx
 
 	queued int // what the kernel had still to send when that was last looked at
 
