@@ -9,6 +9,7 @@ import (
 	"sallyport.dev/internal/account"
 	"sallyport.dev/internal/fault"
 	"sallyport.dev/internal/secret"
+	"sallyport.dev/internal/testkit"
 )
 
 // cryptVectors are those of "Unix crypt using SHA-256 and SHA-512" (Drepper) and of
@@ -42,10 +43,7 @@ func TestCryptVectors(t *testing.T) {
 
 // TestHashesOfOpenSSL takes what openssl makes, of long passwords too.
 func TestHashesOfOpenSSL(t *testing.T) {
-	openssl, err := exec.LookPath("openssl")
-	if err != nil {
-		t.Skip("openssl is not here")
-	}
+	openssl, _ := testkit.Tool(t, "openssl")
 	for _, password := range []string{"x", "pass word", "grüße", strings.Repeat("0123456789abcdef", 12)} {
 		cmd := exec.CommandContext(t.Context(), openssl, "passwd", "-6", "-stdin")
 		cmd.Stdin = strings.NewReader(password + "\n")

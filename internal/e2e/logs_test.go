@@ -36,23 +36,18 @@ sites:
 // rows waits for a file to have n lines that have sub in them, and returns them.
 func rows(t *testing.T, file, sub string, n int) []string {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
+	var got []string
+	await(t, fmt.Sprintf("%d lines with %q in %s", n, sub, file), func() bool {
 		b, err := os.ReadFile(file)
-		var got []string
+		got = nil
 		for line := range strings.Lines(string(b)) {
 			if strings.Contains(line, sub) {
 				got = append(got, strings.TrimSuffix(line, "\n"))
 			}
 		}
-		if len(got) == n {
-			return got
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: got %d lines with %q, want %d; error %v; it has\n%s", file, len(got), sub, n, err, b)
-		}
-		time.Sleep(10 * time.Millisecond) // polling a file that others write
-	}
+		return err == nil && len(got) == n
+	})
+	return got
 }
 
 // TestXferlogLikeVsftpd makes the same upload and the same download at vsftpd and

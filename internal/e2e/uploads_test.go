@@ -176,9 +176,7 @@ func TestCrashLeavesPart(t *testing.T) {
 func TestHashesOfOthers(t *testing.T) {
 	curl, env := testkit.Tool(t, "curl")
 	r := command(t, "", "pässword\n", "openssl", "passwd", "-6", "-stdin")
-	if r.code != 0 {
-		t.Skipf("openssl passwd: %s", r.stderr)
-	}
+	testkit.Need(t, r.code == 0, "openssl passwd -6", "it says: "+r.stderr)
 	root := t.TempDir()
 	mustWrite(t, filepath.Join(root, "f"), "content")
 	accounts := fmt.Sprintf("  - {name: crypt, password: {hash: %q}}\n  - {name: blow, password: {hash: %q}}\n",
