@@ -57,17 +57,6 @@ func (c *carrying) engine(from, to mirror.Store) *mirror.Sync {
 	}
 }
 
-// add adds up what several runs did.
-func add(a *mirror.Summary, b mirror.Summary) {
-	a.Copied += b.Copied
-	a.Bytes += b.Bytes
-	a.Same += b.Same
-	a.Made += b.Made
-	a.Deleted += b.Deleted
-	a.Skipped += b.Skipped
-	a.Failed += b.Failed
-}
-
 // openFolder opens a folder on this machine, after making it.
 func openFolder(dir string) (*mirror.Local, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil { //nolint:gosec // the umask decides, as with mkdir

@@ -194,14 +194,9 @@ func getMatching(ctx context.Context, o *carrying, from *mirror.FTP, pattern, lo
 		if err != nil {
 			break
 		}
-		u := from.URL
-		u.Path = strings.TrimPrefix(u.Path+"/"+name, "/")
-		if strings.HasPrefix(from.URL.Path, "/") {
-			u.Path = strings.TrimSuffix(from.URL.Path, "/") + "/" + name
-		}
 		var more mirror.Summary
-		more, err = getFolder(ctx, o, &mirror.FTP{Pool: from.Pool, URL: u}, filepath.Join(local, name))
-		add(&sum, more)
+		more, err = getFolder(ctx, o, below(from, name), filepath.Join(local, name))
+		sum.Add(more)
 	}
 	return sum, err
 }

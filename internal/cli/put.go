@@ -131,7 +131,7 @@ func (p *putter) all() error {
 	case len(p.files)+len(p.folders) > 1:
 		return p.many()
 	case len(p.folders) == 1 && slash && ownName(p.folders[0]) != "":
-		return p.folder(p.folders[0], p.below(ownName(p.folders[0])))
+		return p.folder(p.folders[0], below(p.store, ownName(p.folders[0])))
 	case len(p.folders) == 1:
 		return p.folder(p.folders[0], p.store)
 	}
@@ -158,15 +158,6 @@ func ownName(dir string) string {
 	return ""
 }
 
-func (p *putter) below(name string) *mirror.FTP {
-	u := p.store.URL
-	u.Path = strings.TrimSuffix(u.Path, "/") + "/" + name
-	if !strings.HasPrefix(p.store.URL.Path, "/") {
-		u.Path = strings.TrimPrefix(u.Path, "/")
-	}
-	return &mirror.FTP{Pool: p.store.Pool, URL: u}
-}
-
 // many sends files and folders under their own names.
 func (p *putter) many() error {
 	if err := p.store.MakeFolder(p.ctx, ""); err != nil {
@@ -182,7 +173,7 @@ func (p *putter) many() error {
 		if name == "" {
 			return usagef("send it by itself", "%q has no name of its own", dir)
 		}
-		if err := p.folder(dir, p.below(name)); err != nil {
+		if err := p.folder(dir, below(p.store, name)); err != nil {
 			return err
 		}
 	}
@@ -221,7 +212,7 @@ func (p *putter) some(dir string, files []string) (err error) {
 			}
 		}
 	})
-	add(&p.sum, sum)
+	p.sum.Add(sum)
 	return err
 }
 
@@ -236,7 +227,7 @@ func (p *putter) file(file string, to *mirror.FTP, name string) (err error) {
 		return err
 	}
 	sum, err := p.o.engine(from, to).Copy(p.ctx, once(mirror.Pair{Src: e, From: e.Name, To: name}))
-	add(&p.sum, sum)
+	p.sum.Add(sum)
 	return err
 }
 
@@ -247,7 +238,7 @@ func (p *putter) folder(dir string, to *mirror.FTP) (err error) {
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
 	sum, err := p.o.engine(from, to).Run(p.ctx)
-	add(&p.sum, sum)
+	p.sum.Add(sum)
 	return err
 }
 

@@ -183,3 +183,13 @@ func splitURL(u ftp.URL) (dir ftp.URL, name string) {
 	}
 	return dir, name
 }
+
+// below is the folder name in the one that f is.
+func below(f *mirror.FTP, name string) *mirror.FTP {
+	u := f.URL
+	u.Path = strings.TrimSuffix(u.Path, "/") + "/" + name
+	if !strings.HasPrefix(f.URL.Path, "/") {
+		u.Path = strings.TrimPrefix(u.Path, "/")
+	}
+	return &mirror.FTP{Pool: f.Pool, URL: u}
+}

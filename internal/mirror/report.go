@@ -45,6 +45,17 @@ type Summary struct {
 	Failed  int64 `json:"failed"`
 }
 
+// Add adds what another run did.
+func (s *Summary) Add(o Summary) {
+	s.Copied += o.Copied
+	s.Bytes += o.Bytes
+	s.Same += o.Same
+	s.Made += o.Made
+	s.Deleted += o.Deleted
+	s.Skipped += o.Skipped
+	s.Failed += o.Failed
+}
+
 func (s *Summary) count(e Event) {
 	switch e.Action {
 	case Copy:
