@@ -71,15 +71,21 @@ func (s *session) sendAtOnce(t *transfer, conn net.Conn, sender senderNow) bool 
 	if err = conn.Close(); err == nil {
 		err = t.end(nil)
 	}
+	r := s.overAtOnce(t, began, err)
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.sendLocked(ftp.NewReply(ftp.CodeDataOpen, t.openingText()), r)
+	return true
+}
+
+// overAtOnce tells of a transfer that is over and returns the reply that says so.
+func (s *session) overAtOnce(t *transfer, began time.Time, err error) ftp.Reply {
 	s.report(t, time.Since(began), err)
 	r := s.verdict(t, true, err)
 	s.dataClosed(t, err)
 	s.transferOver(t, r.Code, err)
 	s.handedOn = true
-	s.turn.Lock()
-	defer s.turn.Unlock()
-	s.sendLocked(ftp.NewReply(ftp.CodeDataOpen, t.openingText()), r)
-	return true
+	return r
 }
 
 // receiveAtOnce takes in an upload that is over soon.
@@ -107,12 +113,7 @@ func (s *session) receiveAtOnce(t *transfer, conn net.Conn, receiver fileReceive
 		_ = netx.Reset(conn) // err is what counts
 	}
 	err = t.end(err)
-	s.report(t, time.Since(began), err)
-	r := s.verdict(t, true, err)
-	s.dataClosed(t, err)
-	s.transferOver(t, r.Code, err)
-	s.handedOn = true
-	s.send(r)
+	s.send(s.overAtOnce(t, began, err))
 	return true
 }
 
